@@ -1,0 +1,5 @@
+//! What the operator wants, typed: UCI text in, [`Config`] out, every mistake at once.
+
+pub mod model;
+
+pub use model::Config;

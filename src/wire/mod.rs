@@ -1,0 +1,3 @@
+//! Bytes only: no I/O, no libc, no clock.
+
+pub mod sid;
