@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::mark::MarkMask;
 use crate::wire::sid::Locator as LocatorPrefix;
 
 /// Everything one configuration file says.
@@ -62,13 +63,6 @@ pub enum Capture {
     SavedSyn,
     /// The SYN is held in an NFQUEUE until the next segment has answered.
     Nfqueue,
-}
-
-/// Eight adjacent bits of the 32-bit packet mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MarkMask {
-    /// Position of the lowest of the eight bits, 0 to 24.
-    pub shift: u8,
 }
 
 /// `config locator 'name'`.
