@@ -29,3 +29,27 @@ impl From<Ipv6Addr> for Sid {
         }
     }
 }
+
+impl Locator {
+    /// The /80 that begins at `address`; `None` if any of the low 48 bits is set.
+    pub fn new(address: Ipv6Addr) -> Option<Self> {
+        let octets = address.octets();
+        let (prefix, rest) = octets.split_first_chunk::<10>()?;
+        rest.iter()
+            .all(|&octet| octet == 0)
+            .then_some(Self(*prefix))
+    }
+
+    /// The prefix's first address.
+    pub fn address(self) -> Ipv6Addr {
+        let mut octets = [0; 16];
+        octets[..10].copy_from_slice(&self.0);
+        Ipv6Addr::from(octets)
+    }
+}
+
+impl std::fmt::Display for Locator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/80", self.address())
+    }
+}
