@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::mark::MarkMask;
+use crate::config::mark::{MarkMask, PathNumber};
 use crate::wire::sid::Locator as LocatorPrefix;
 
 /// Everything one configuration file says.
@@ -20,6 +20,24 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// `config return`, in file order; devices are unique.
     pub returns: Vec<ReturnPath>,
+}
+
+impl Config {
+    /// Policies and then returns, each with the number that packet marks carry.
+    pub fn paths(&self) -> impl Iterator<Item = (PathNumber, PathKind<'_>)> {
+        let policies = self.policies.iter().map(PathKind::Policy);
+        let paths = policies.chain(self.returns.iter().map(PathKind::Return));
+        (0..).map_while(PathNumber::from_index).zip(paths)
+    }
+}
+
+/// What a [`PathNumber`] stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind<'a> {
+    /// Traffic gets a segment list.
+    Policy(&'a Policy),
+    /// Answers leave by where the SYN came in.
+    Return(&'a ReturnPath),
 }
 
 /// `config srv6pipes 'main'`.
@@ -54,6 +72,14 @@ pub struct Main {
     pub preference: u32,
 }
 
+impl Main {
+    /// Where the module of a function lies.
+    pub fn module_file(&self, function: &Function) -> PathBuf {
+        // An absolute path takes the place of what it is joined to.
+        self.module_dir.join(&function.module)
+    }
+}
+
 /// How the SRH of a SYN is learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capture {
@@ -68,7 +94,7 @@ pub enum Capture {
 /// `config locator 'name'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locator {
-    /// The section's name.
+    /// The section's name, or `locator N` counted from 1.
     pub name: String,
     /// Our /80.
     pub prefix: LocatorPrefix,
@@ -138,6 +164,12 @@ pub struct Policy {
     pub line: u32,
 }
 
+impl Policy {
+    /// How many segments a policy can have. The kernel's SRH has room for 127; what makes sense on
+    /// a path is far fewer, and each costs 16 bytes of every packet.
+    pub const MAX_SEGMENTS: usize = 16;
+}
+
 /// `config return`: answers to SYNs that came in by a device leave by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnPath {
@@ -150,7 +182,7 @@ pub struct ReturnPath {
 }
 
 /// An IPv6 prefix with its host bits zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
     /// The address.
     pub address: Ipv6Addr,
@@ -159,7 +191,7 @@ pub struct Network {
 }
 
 /// TCP ports, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PortRange {
     /// The lowest.
     pub first: u16,
