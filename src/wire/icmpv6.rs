@@ -119,3 +119,46 @@ pub fn checksum(
     }
     u16::try_from(sum).map(|sum| !sum).map_err(|_| bad_length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_makes_its_packet_right() {
+        let (source, destination) = (Ipv6Addr::LOCALHOST, Ipv6Addr::from([0xff; 16]));
+        let sum = |bytes: &[u8]| checksum(source, destination, next_header::ICMPV6, bytes).unwrap();
+        for odd in [0, 1] {
+            let mut message = vec![0xff; 63 + odd];
+            message[2..4].fill(0);
+            let right = sum(&message);
+            message[2..4].copy_from_slice(&right.to_be_bytes());
+            assert_eq!(sum(&message), 0);
+            message[40] ^= 1;
+            assert_ne!(sum(&message), 0);
+        }
+    }
+
+    #[test]
+    fn an_empty_message_is_summed_by_its_pseudo_header_alone() {
+        let zero = Ipv6Addr::UNSPECIFIED;
+        assert_eq!(checksum(zero, zero, next_header::ICMPV6, &[]), Ok(!58));
+    }
+
+    #[test]
+    fn codes_are_those_of_rfc_4443() {
+        use Unreachable::{
+            Address, BeyondScope, NoRoute, Port, Prohibited, RejectRoute, SourcePolicy,
+        };
+        let all = [
+            NoRoute,
+            Prohibited,
+            BeyondScope,
+            Address,
+            Port,
+            SourcePolicy,
+            RejectRoute,
+        ];
+        assert_eq!(all.map(Unreachable::code), [0, 1, 2, 3, 4, 5, 6]);
+    }
+}

@@ -238,3 +238,32 @@ pub fn walk(packet: &[u8]) -> Result<Layout, Error> {
     }
     Err(Error::TooManyHeaders)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_written_and_read() {
+        let repr = Ipv6Repr {
+            traffic_class: 0xa5,
+            flow_label: 0xc_def0,
+            payload_length: 0x1234,
+            next_header: next_header::TCP,
+            hop_limit: 64,
+            source: "2001:db8::1".parse().unwrap(),
+            destination: "2001:db8::2".parse().unwrap(),
+        };
+        let bytes = repr.emit();
+        assert_eq!(bytes[..8], [0x6a, 0x5c, 0xde, 0xf0, 0x12, 0x34, 6, 64]);
+        assert_eq!(
+            Ipv6Repr::parse(&Ipv6Header::new_checked(bytes).unwrap()),
+            repr
+        );
+        let too_wide = Ipv6Repr {
+            flow_label: u32::MAX,
+            ..repr
+        };
+        assert_eq!(too_wide.emit()[..4], [0x6a, 0x5f, 0xff, 0xff]);
+    }
+}

@@ -78,3 +78,85 @@ fn rthdr(
     srh.emit(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)
+    }
+
+    /// Server 0xf, then P3, P2, P1 from first to last as they lie in the header.
+    fn inbound(tlvs: &[u8]) -> SrhRepr {
+        SrhRepr {
+            next_header: 6,
+            segments_left: 0,
+            flags: 0x28,
+            tag: 0x1234,
+            segments: [0xf, 3, 2, 1].map(address).to_vec(),
+            tlvs: tlvs.to_vec(),
+        }
+    }
+
+    fn octets(header: [u8; 8], segments: &[u16], tlvs: &[u8]) -> Vec<u8> {
+        let mut bytes = header.to_vec();
+        bytes.extend([0; 16]);
+        for &segment in segments {
+            bytes.extend(address(segment).octets());
+        }
+        bytes.extend(tlvs);
+        bytes
+    }
+
+    #[test]
+    fn the_segments_before_ours_in_the_list_remain() {
+        let srh = inbound(&[]);
+        let from_p1 = octets([0, 6, 4, 2, 2, 0, 0x12, 0x34], &[3, 2], &[]);
+        let from_p2 = octets([0, 4, 4, 1, 1, 0, 0x12, 0x34], &[3], &[]);
+        assert_eq!(srh.advance(3), Ok(Some(from_p1)));
+        assert_eq!(srh.advance(2), Ok(Some(from_p2)));
+        assert_eq!(srh.advance(1), Ok(None));
+        assert_eq!(srh.advance(0), Ok(None));
+    }
+
+    #[test]
+    fn all_remain_when_none_is_ours() {
+        let all = octets([0, 8, 4, 3, 3, 0, 0x12, 0x34], &[3, 2, 1], &[]);
+        assert_eq!(inbound(&[]).advance(4), Ok(Some(all.clone())));
+        assert_eq!(inbound(&[]).advance(usize::MAX), Ok(Some(all)));
+    }
+
+    #[test]
+    fn an_opaque_tlv_goes_on_without_the_hmac() {
+        let mut tlvs = vec![5, 38];
+        tlvs.extend([0x55; 38]);
+        tlvs.extend([0x7c, 3, 1, 2, 3, 0, 0, 0]);
+        let expected = octets(
+            [0, 5, 4, 1, 1, 0, 0x12, 0x34],
+            &[3],
+            &[0x7c, 3, 1, 2, 3, 4, 1, 0],
+        );
+        assert_eq!(inbound(&tlvs).advance(2), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn padding_that_no_longer_fits_is_an_error() {
+        let tlvs = [0, 0x7c, 1, 9].repeat(490);
+        assert!(matches!(
+            inbound(&tlvs).advance(2),
+            Err(Error::BadLength { .. })
+        ));
+    }
+
+    #[test]
+    fn a_policy_is_written_in_reverse_order_of_travel() {
+        let expected = octets([0, 6, 4, 2, 2, 0, 0, 0], &[7, 8], &[]);
+        assert_eq!(build(&[address(8), address(7)]), Ok(Some(expected)));
+        assert_eq!(build(&[]), Ok(None));
+        let longest = build(&[address(1); MAX_SEGMENTS]).unwrap().unwrap();
+        assert_eq!(longest[..8], [0, 34, 4, 16, 16, 0, 0, 0]);
+        let too_many = Err(Error::TooManySegments { count: 300 });
+        assert_eq!(build(&[address(1); 300]), too_many);
+    }
+}

@@ -226,3 +226,96 @@ impl SrhRepr {
         Srh::new_checked(header).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn srh() -> SrhRepr {
+        SrhRepr {
+            next_header: 6,
+            segments_left: 1,
+            flags: 0x20,
+            tag: 0x0102,
+            segments: vec![Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED],
+            tlvs: vec![4, 5, 0, 0, 0, 0, 0, 0x7c, 0, 4, 4, 0, 0, 0, 0, 0],
+        }
+    }
+
+    #[test]
+    fn every_octet_is_written_and_read() {
+        let srh = SrhRepr {
+            tlvs: vec![0x7c, 6, 1, 2, 3, 4, 5, 6],
+            ..srh()
+        };
+        let mut bytes = [0xff; 48];
+        srh.emit(&mut bytes).unwrap();
+        assert_eq!(bytes[..8], [6, 5, 4, 1, 1, 0x20, 1, 2]);
+        assert_eq!(bytes[8..24], Ipv6Addr::LOCALHOST.octets());
+        assert_eq!(bytes[24..40], [0; 16]);
+        assert_eq!(bytes[40..], [0x7c, 6, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(SrhRepr::parse(&Srh::new_checked(bytes).unwrap()), srh);
+    }
+
+    #[test]
+    fn a_header_that_would_be_refused_is_not_written() {
+        let error = |srh: SrhRepr| srh.emit(&mut vec![0; srh.buffer_len()]);
+        let bad_length = |length| {
+            Err(Error::BadLength {
+                structure: Structure::Srh,
+                length,
+            })
+        };
+        assert_eq!(
+            error(SrhRepr {
+                segments: vec![],
+                ..srh()
+            }),
+            bad_length(24)
+        );
+        assert_eq!(
+            error(SrhRepr {
+                tlvs: vec![0; 7],
+                ..srh()
+            }),
+            bad_length(47)
+        );
+        assert_eq!(
+            error(SrhRepr {
+                tlvs: vec![0; 2048],
+                ..srh()
+            }),
+            bad_length(2088)
+        );
+        assert_eq!(
+            error(SrhRepr {
+                tlvs: vec![9; 8],
+                ..srh()
+            }),
+            Err(Error::TruncatedTlv { offset: 0 })
+        );
+        assert_eq!(
+            error(SrhRepr {
+                segments_left: 2,
+                ..srh()
+            }),
+            Err(Error::SegmentsLeftBeyondLast {
+                segments_left: 2,
+                last_entry: 1
+            })
+        );
+        assert_eq!(
+            error(SrhRepr {
+                segments: vec![Ipv6Addr::LOCALHOST; 18],
+                ..srh()
+            }),
+            Err(Error::TooManySegments { count: 17 })
+        );
+    }
+
+    #[test]
+    fn a_foreign_routing_header_is_no_srh() {
+        let error = Srh::new_checked([6, 2, 3, 0, 0, 0, 0, 0]).unwrap_err();
+        assert_eq!(error, Error::UnknownRouting { routing_type: 3 });
+    }
+}

@@ -197,3 +197,65 @@ impl<'a> Options<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `options` must be a multiple of four octets.
+    fn header(flags: u8, options: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0xff; MIN_HEADER_LEN];
+        bytes[field::DATA_OFFSET] =
+            u8::try_from((MIN_HEADER_LEN + options.len()) / 4).unwrap() << 4;
+        bytes[field::FLAGS] = flags;
+        bytes.extend_from_slice(options);
+        bytes
+    }
+
+    #[test]
+    fn only_a_syn_alone_is_bare() {
+        for flags in 0..=u8::MAX {
+            let bare = Tcp::new_checked(header(flags, &[])).unwrap().is_bare_syn();
+            assert_eq!(bare, flags & 0b1_0111 == 0b0_0010, "{flags:#010b}");
+        }
+    }
+
+    #[test]
+    fn options_are_read_up_to_the_end_option() {
+        let tcp = Tcp::new_checked(header(flag::SYN, &[1, 1, 2, 4, 5, 0xa0, 0, 99])).unwrap();
+        let options: Vec<_> = tcp.options().collect();
+        assert_eq!(
+            options,
+            [Ok(TcpOption {
+                kind: kind::MSS,
+                value: &[5, 0xa0]
+            })]
+        );
+        assert_eq!((tcp.mss(), tcp.is_mp_capable()), (Some(1440), false));
+    }
+
+    #[test]
+    fn only_subtype_0_of_mptcp_is_mp_capable() {
+        for subtype in 0..16 {
+            let options = [kind::MPTCP, 4, subtype << 4 | 1, 0];
+            let tcp = Tcp::new_checked(header(flag::SYN, &options)).unwrap();
+            assert_eq!(tcp.is_mp_capable(), subtype == 0, "{subtype}");
+        }
+        let tcp = Tcp::new_checked(header(flag::SYN, &[kind::MPTCP, 2, 0, 0])).unwrap();
+        assert!(!tcp.is_mp_capable());
+    }
+
+    #[test]
+    fn an_option_without_a_length_is_refused() {
+        let error = Tcp::new_checked(header(flag::SYN, &[1, 1, 1, kind::MSS])).unwrap_err();
+        let structure = Structure::TcpOption;
+        assert_eq!(
+            error,
+            Error::Truncated {
+                structure,
+                needed: 1,
+                available: 0
+            }
+        );
+    }
+}

@@ -136,3 +136,76 @@ fn pad(area: &mut Vec<u8>, offset: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_area_reads_as_its_tlvs() {
+        let area = [
+            0, 0x7c, 2, 8, 9, 4, 1, 0, 5, 10, 0x80, 0, 0, 1, 0, 2, 1, 2, 3, 4, 0x7d, 0,
+        ];
+        let tlvs: Result<Vec<_>, _> = Tlvs::new(&area).collect();
+        let expected = vec![
+            Tlv::Pad1,
+            Tlv::Opaque {
+                kind: 0x7c,
+                value: &[8, 9],
+            },
+            Tlv::PadN(&[0]),
+            Tlv::Hmac {
+                destination_unverified: true,
+                key_id: 0x1_0002,
+                hash: &[1, 2, 3, 4],
+            },
+            Tlv::Opaque {
+                kind: 0x7d,
+                value: &[],
+            },
+        ];
+        assert_eq!(tlvs, Ok(expected));
+    }
+
+    #[test]
+    fn reading_stops_at_what_is_cut_short() {
+        for (area, offset) in [
+            (&[0, 4][..], 1),
+            (&[0x7c, 2, 0], 0),
+            (&[4, 0, 0x7c], 2),
+            (&[5, 5, 0, 0, 0, 0, 0], 0),
+        ] {
+            let last = Tlvs::new(area).last();
+            assert_eq!(last, Some(Err(Error::TruncatedTlv { offset })), "{area:?}");
+            assert_eq!(Tlvs::new(area).filter(Result::is_err).count(), 1);
+        }
+    }
+
+    #[test]
+    fn every_gap_is_padded_with_what_linux_reads() {
+        for length in 0..8 {
+            for offset in 0..8 {
+                let mut area = vec![0xff; length];
+                pad(&mut area, offset);
+                assert_eq!(area.len() % 8, offset);
+                assert!(Tlvs::new(&area[length..]).all(|tlv| {
+                    matches!(tlv, Ok(Tlv::PadN(value)) if value.len() <= 5 && !value.contains(&1))
+                }));
+            }
+        }
+    }
+
+    #[test]
+    fn tlvs_keep_their_alignment() {
+        // Pad1, then a TLV at 1 (modulo 8); PadN to 4, then another at 4.
+        let area = [0, 0x7c, 0, 4, 0, 0x7d, 1, 9, 4, 2, 0, 0, 0x7e, 2, 1, 2];
+        let carried = carried_on(&area).unwrap();
+        let expected = [
+            [4, 5, 0, 0, 0, 0, 0, 4],
+            [0, 0x7c, 0, 4, 0, 0x7d, 1, 9],
+            [4, 2, 0, 0, 0x7e, 2, 1, 2],
+        ];
+        assert_eq!(carried, expected.concat());
+        assert_eq!(carried_on(&[4, 6, 0, 0, 0, 0, 0, 0]), Ok(Vec::new()));
+    }
+}
