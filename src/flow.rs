@@ -27,7 +27,10 @@ impl FlowKey {
     /// A key of both ends; scope and flow label do not count.
     pub fn new(client: SocketAddrV6, server: SocketAddrV6) -> Self {
         let plain = |a: SocketAddrV6| SocketAddrV6::new(*a.ip(), a.port(), 0, 0);
-        Self { client: plain(client), server: plain(server) }
+        Self {
+            client: plain(client),
+            server: plain(server),
+        }
     }
 }
 
@@ -63,7 +66,10 @@ pub struct FlowTable<T> {
 impl<T> FlowTable<T> {
     /// An empty table.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, entries: Mutex::new(HashMap::new()) }
+        Self {
+            capacity,
+            entries: Mutex::new(HashMap::new()),
+        }
     }
 
     /// A SYN has arrived.
@@ -83,7 +89,13 @@ impl<T> FlowTable<T> {
 
     /// The next segment has answered; the flow must be accepted before `deadline`.
     pub fn answer(&self, key: FlowKey, connection: T, deadline: Instant) {
-        self.lock().insert(key, Entry::Answered { connection, deadline });
+        self.lock().insert(
+            key,
+            Entry::Answered {
+                connection,
+                deadline,
+            },
+        );
     }
 
     /// The flow was accepted: its connection, the first time this is asked.

@@ -141,7 +141,11 @@ mod tests {
 
     #[test]
     fn names_carry_their_unit_and_stand_once() {
-        let mut names: Vec<_> = Counters::default().snapshot().iter().map(|(n, _)| *n).collect();
+        let mut names: Vec<_> = Counters::default()
+            .snapshot()
+            .iter()
+            .map(|(n, _)| *n)
+            .collect();
         for name in &names {
             let unit = name.rsplit('_').next().unwrap();
             assert!(["flows", "bytes", "packets"].contains(&unit), "{name}");

@@ -17,7 +17,11 @@ pub struct Chunk {
 
 impl Chunk {
     fn new() -> Self {
-        Self { memory: vec![0; CAPACITY].into_boxed_slice(), start: 0, end: 0 }
+        Self {
+            memory: vec![0; CAPACITY].into_boxed_slice(),
+            start: 0,
+            end: 0,
+        }
     }
 
     /// The bytes in it.
@@ -108,7 +112,11 @@ impl Slot {
 
     /// Gives the chunk back if it is empty.
     pub fn settle(&mut self, pool: &mut ChunkPool) {
-        if self.0.as_ref().is_some_and(|chunk| chunk.bytes().is_empty()) {
+        if self
+            .0
+            .as_ref()
+            .is_some_and(|chunk| chunk.bytes().is_empty())
+        {
             self.clear(pool);
         }
     }

@@ -49,8 +49,6 @@ pub enum Failure {
     Sink(io::Error),
     /// The function at this place of this direction broke its promise.
     Function(usize, Broken),
-    /// The function at this place took nothing and gave nothing with all input and room there is.
-    Stalled(usize),
     /// A function wants the flow reset.
     Reset,
     /// A function wants the flow ended in order, both directions.
@@ -212,7 +210,9 @@ impl Pipe {
 
     /// Writes what waits before the sink; whether nothing is left.
     fn drain(&mut self, sink: &mut End, pools: &mut Pools) -> Result<bool, Failure> {
-        let Some(slot) = self.slots.last_mut() else { return Ok(true) };
+        let Some(slot) = self.slots.last_mut() else {
+            return Ok(true);
+        };
         while !slot.is_empty() {
             if !sink.writable() {
                 return Ok(false);
@@ -280,7 +280,9 @@ impl Pipe {
         if !end && (offered == 0 || self.places[place].starved == Some(offered)) {
             return Ok(false);
         }
-        let Some(stage) = chain.stage(self.direction, place) else { return Ok(false) };
+        let Some(stage) = chain.stage(self.direction, place) else {
+            return Ok(false);
+        };
         let chunk = output.open(&mut pools.chunks);
         let answer = stage.run(self.direction, input.bytes(), chunk.room(), end);
         if let Ok(progress) = &answer {
@@ -294,7 +296,7 @@ impl Pipe {
             Verdict::More => {
                 let moved = progress.consumed > 0 || progress.produced > 0;
                 if !moved && (end || offered == CAPACITY) {
-                    return Err(Failure::Stalled(place));
+                    return Err(Failure::Function(place, Broken::Stalled));
                 }
                 if !moved {
                     self.places[place].starved = Some(offered);

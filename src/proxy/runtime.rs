@@ -53,11 +53,26 @@ impl Runtime {
                 .and_then(|p| p.functions.get(&configured.id))
                 .map_or_else(Arc::default, |served| Arc::clone(&served.counters));
             let on_failure = configured.on_failure;
-            Some((configured.id, Served { function, on_failure, counters }))
+            Some((
+                configured.id,
+                Served {
+                    function,
+                    on_failure,
+                    counters,
+                },
+            ))
         });
         Self {
-            locators: config.locators.iter().map(|locator| locator.prefix).collect(),
-            policies: config.policies.iter().map(|policy| policy.segments.clone()).collect(),
+            locators: config
+                .locators
+                .iter()
+                .map(|locator| locator.prefix)
+                .collect(),
+            policies: config
+                .policies
+                .iter()
+                .map(|policy| policy.segments.clone())
+                .collect(),
             functions: functions.collect(),
             mark: config.main.mark,
             max_flows: config.main.max_flows,
@@ -68,6 +83,8 @@ impl Runtime {
 
     /// Whether a SID is one of ours.
     pub fn owns(&self, address: Ipv6Addr) -> bool {
-        self.locators.iter().any(|locator| locator.contains(address))
+        self.locators
+            .iter()
+            .any(|locator| locator.contains(address))
     }
 }

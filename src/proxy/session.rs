@@ -7,13 +7,14 @@
 //! ```
 //! The clock and the worker's pools come in as arguments.
 
-use std::io;
 use std::net::SocketAddrV6;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::EpollFlags;
 
 use crate::config::model::FunctionFailure;
+use crate::proxy::outcome::Outcome;
 use crate::proxy::pipe::{Failure, Pipe, Pools, Pumped};
 use crate::proxy::stage::Chain;
 use crate::sys::end::End;
@@ -40,29 +41,6 @@ pub enum Action {
     Again,
     /// The flow is over.
     Close(Outcome),
-}
-
-/// How a flow ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// Both directions to their end.
-    Finished,
-    /// The client's connection broke.
-    ClientGone(io::Error),
-    /// The next segment's connection broke.
-    ServerGone(io::Error),
-    /// The next segment could not be connected.
-    NotConnected(io::Error),
-    /// The next segment did not answer in time.
-    ConnectTimeout,
-    /// Nothing moved for `idle_timeout`.
-    Idle,
-    /// A function wanted it reset or closed.
-    ByFunction,
-    /// A function broke its promise: which, and how.
-    Broken(u16, String),
-    /// srv6pipes stops.
-    Stopped,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +175,10 @@ impl Session {
                 }
             }
         }
-        match (self.upstream.finished() && self.downstream.finished(), self.state) {
+        match (
+            self.upstream.finished() && self.downstream.finished(),
+            self.state,
+        ) {
             (true, State::Closing) if self.linger_over() => Action::Close(Outcome::ByFunction),
             (true, State::Closing) => Action::Wait,
             (true, _) => Action::Close(Outcome::Finished),
@@ -227,11 +208,23 @@ impl Session {
 
     /// The state's name, for `flows`.
     pub fn state_name(&self) -> &'static str {
-        match (self.state, self.upstream.finished(), self.downstream.finished()) {
+        match (
+            self.state,
+            self.upstream.finished(),
+            self.downstream.finished(),
+        ) {
             (State::Connecting, ..) => "connecting",
             (State::Closing, ..) => "closing",
             (State::Piping, false, false) => "piping",
             (State::Piping, ..) => "half-closed",
+        }
+    }
+
+    /// One of the two sockets, to be watched.
+    pub fn socket(&self, side: Side) -> BorrowedFd<'_> {
+        match side {
+            Side::Inbound => self.inbound.as_fd(),
+            Side::Outbound => self.outbound.as_fd(),
         }
     }
 
@@ -262,7 +255,7 @@ impl Session {
 
     /// What a failure of one direction means for the flow; `None`: pump again.
     fn absorb(&mut self, direction: Direction, failure: Failure, now: Instant) -> Option<Outcome> {
-        let (place, how) = match (failure, direction) {
+        let (place, broken) = match (failure, direction) {
             (Failure::Source(error), Direction::Upstream)
             | (Failure::Sink(error), Direction::Downstream) => {
                 return Some(Outcome::ClientGone(error));
@@ -279,18 +272,15 @@ impl Session {
                 self.deadline = now + CLOSE_LINGER;
                 return None;
             }
-            (Failure::Function(place, broken), _) => (place, broken.to_string()),
-            (Failure::Stalled(place), _) => {
-                (place, "it takes nothing and gives nothing, with all the input and room".into())
-            }
+            (Failure::Function(place, broken), _) => (place, broken),
         };
         let other = self.chain.len().saturating_sub(place + 1);
         let stage = self.chain.stage(direction, place)?;
         stage.counters.broken_flows.one();
         if stage.on_failure == FunctionFailure::Reset {
-            return Some(Outcome::Broken(stage.id, how));
+            return Some(Outcome::Broken(stage.id, broken));
         }
-        log::debug!("function {:#06x} passes from now on: {how}", stage.id);
+        log::debug!("function {:#06x} passes from now on: it {broken}", stage.id);
         match direction {
             Direction::Upstream => {
                 self.upstream.pass(place);

@@ -49,6 +49,7 @@ impl End {
             readable: false,
             writable: false,
             hung_up: false,
+            ended: false,
         }
     }
 
