@@ -56,19 +56,55 @@ impl Server {
         Ok(server)
     }
 
-    /// Answers one operator who waits, if there is one.
-    pub fn serve(&self, answer: impl FnOnce(Request) -> Value) {
-        let stream = match self.listener.accept() {
-            Ok((stream, _)) => stream,
+    /// One operator who waits, if there is one.
+    pub fn accept(&self) -> Option<Operator> {
+        match self.listener.accept().and_then(|(stream, _)| Operator::new(stream)) {
+            Ok(operator) => Some(operator),
             Err(error) => {
                 if error.kind() != io::ErrorKind::WouldBlock {
                     log::debug!("accept on the control socket: {error}");
                 }
-                return;
+                None
             }
-        };
-        if let Err(error) = converse(stream, answer) {
-            log::debug!("control socket: {error}");
+        }
+    }
+}
+
+/// Somebody who asks.
+#[derive(Debug)]
+pub struct Operator {
+    stream: UnixStream,
+}
+
+impl Operator {
+    fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream })
+    }
+
+    /// What they ask; whoever asks nothing sensible is told so here.
+    pub fn request(&mut self) -> Option<Request> {
+        match read_request(&mut self.stream) {
+            Ok(Ok(request)) => Some(request),
+            Ok(Err(error)) => {
+                self.answer(&json!({ "error": error.to_string() }));
+                None
+            }
+            Err(error) => {
+                log::debug!("read a request: {error}");
+                None
+            }
+        }
+    }
+
+    /// The one answer they get.
+    pub fn answer(&mut self, answer: &Value) {
+        let mut text = answer.to_string();
+        text.push('\n');
+        if let Err(error) = self.stream.write_all(text.as_bytes()) {
+            log::debug!("answer a request: {error}");
         }
     }
 }
@@ -85,19 +121,6 @@ impl Drop for Server {
             log::debug!("remove {}: {error}", self.path.display());
         }
     }
-}
-
-fn converse(mut stream: UnixStream, answer: impl FnOnce(Request) -> Value) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let reply = match read_request(&mut stream)? {
-        Ok(request) => answer(request),
-        Err(error) => json!({ "error": error.to_string() }),
-    };
-    let mut text = reply.to_string();
-    text.push('\n');
-    stream.write_all(text.as_bytes())
 }
 
 fn read_request(stream: &mut UnixStream) -> io::Result<Result<Request, ProtoError>> {
@@ -155,7 +178,10 @@ mod tests {
             move || client::ask(&path, Request::Flows)
         });
         while !asked.is_finished() {
-            server.serve(|request| json!({ "asked": request.word() }));
+            if let Some(mut operator) = server.accept() {
+                let request = operator.request().unwrap();
+                operator.answer(&json!({ "asked": request.word() }));
+            }
         }
         assert_eq!(asked.join().unwrap().unwrap(), json!({ "asked": "flows" }));
         drop(server);

@@ -51,6 +51,7 @@ struct Handle {
 /// The running data path.
 #[derive(Debug)]
 pub struct Proxy {
+    workers: u16,
     shared: Arc<Shared>,
     threads: Vec<Handle>,
 }
@@ -64,6 +65,7 @@ impl Proxy {
         });
         let shared = Arc::new(Shared::new(table.clone()));
         let mut proxy = Self {
+            workers: options.workers,
             shared: Arc::clone(&shared),
             threads: Vec::new(),
         };
@@ -104,6 +106,11 @@ impl Proxy {
             flows.extend(some);
         }
         flows
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> u16 {
+        self.workers
     }
 
     /// The counters.
