@@ -2,6 +2,11 @@
 //! is printed, `broken/*.uci` with all the errors. To write the expected files anew, run with
 //! `UPDATE_EXPECTED=1` and read the difference.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a fixture that can't be read fails the test"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

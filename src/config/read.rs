@@ -247,16 +247,17 @@ fn name(section: &Section, index: usize) -> String {
     section.name.clone().unwrap_or_else(number)
 }
 
-fn doubles<T: Hash + Eq + Clone>(
+fn doubles<T: Hash + Eq>(
     keys: impl Iterator<Item = (T, u32)>,
     kind: impl Fn(T, u32) -> ProblemKind,
     problems: &mut Vec<Problem>,
 ) {
-    let mut seen = HashMap::new();
+    let mut seen: HashMap<T, u32> = HashMap::new();
     for (key, line) in keys {
-        let first = *seen.entry(key.clone()).or_insert(line);
-        if first != line {
+        if let Some(&first) = seen.get(&key) {
             complain(problems, line, kind(key, first));
+        } else {
+            seen.insert(key, line);
         }
     }
 }
@@ -270,6 +271,7 @@ mod tests {
     use crate::config::mark::PathNumber;
     use crate::config::model::PathKind;
     use crate::config::parse;
+    use crate::config::problem::ProblemKind;
 
     #[test]
     fn returns_are_numbered_behind_policies_wherever_they_stand() {
@@ -298,6 +300,18 @@ config policy
         );
         assert_eq!((config.returns[0].line, config.policies[0].line), (2, 5));
         assert_eq!(config.policies[0].name, "policy 1");
+    }
+
+    #[test]
+    fn doubles_are_found_within_one_line_too() {
+        let rest = "o id '1' ; o module 'a.so' ; o name 'a'";
+        let text = format!("c srv6pipes main\nc function a ; {rest} ; c function b ; {rest}\n");
+        let kinds: Vec<_> = parse(text.as_bytes())
+            .unwrap_err()
+            .into_iter()
+            .map(|problem| problem.kind)
+            .collect();
+        assert_eq!(kinds, [ProblemKind::FunctionTwice(1, 2)]);
     }
 
     #[test]
