@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
                 let kind = ProblemKind::UnknownOption {
                     section: self.kind,
                     name: entry.name.clone(),
-                    nearest: nearest(&entry.name, self.kind.specs().map(|spec| spec.name)),
+                    nearest: self.misspelt(entry),
                 };
                 self.complain(entry.line, kind);
             }
@@ -174,16 +174,23 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Silent where another complaint about the section may be the reason.
+    /// Silent where another complaint about the section is the reason.
     fn missing(&mut self, spec: &'static Spec) {
-        let is_miswritten = self
-            .section
-            .entries
-            .iter()
-            .any(|entry| entry.name == spec.name && entry.list != spec.list);
-        if !is_miswritten && !self.section.damaged {
+        let is_complained_of = self.section.entries.iter().any(|entry| {
+            let is_miswritten = entry.name == spec.name && entry.list != spec.list;
+            is_miswritten || self.misspelt(entry) == Some(spec.name)
+        });
+        if !is_complained_of && !self.section.damaged {
             self.complain(self.section.line, ProblemKind::Missing(spec));
         }
+    }
+
+    /// What a name that the section doesn't know was meant to be. A function knows all names.
+    fn misspelt(&self, entry: &Entry) -> Option<&'static str> {
+        if self.kind == SectionKind::Function || self.spec_of(entry).is_some() {
+            return None;
+        }
+        nearest(&entry.name, self.kind.specs().map(|spec| spec.name))
     }
 
     fn given(&self, spec: &'static Spec) -> impl Iterator<Item = &'a Entry> + use<'a> {

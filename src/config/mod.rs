@@ -84,7 +84,7 @@ pub fn parse(text: &[u8]) -> Result<Config, Vec<Problem>> {
     bad.extend(
         others
             .into_iter()
-            .filter(|other| !lines.contains(&other.line)),
+            .filter(|other| lines.binary_search(&other.line).is_err()),
     );
     bad.sort_by_key(|problem| problem.line);
     Err(bad)

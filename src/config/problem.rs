@@ -185,15 +185,10 @@ impl fmt::Display for ProblemKind {
             }
             Self::WrittenAs(spec) => write!(f, "'{}' is no list: write {spec}", spec.name),
             Self::Value { spec, text, fault } => {
-                write!(
-                    f,
-                    "{spec}: '{}' is not {}",
-                    text.escape_debug(),
-                    spec.allowed
-                )?;
+                write!(f, "{spec}: '{}' ", text.escape_debug())?;
                 match fault {
-                    Fault::Form => Ok(()),
-                    _ => write!(f, ": {fault}"),
+                    Fault::Form => write!(f, "is not {}", spec.allowed),
+                    _ => fault.fmt(f),
                 }
             }
             Self::ValueTwice(spec, text, first) => {

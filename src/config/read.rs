@@ -108,7 +108,7 @@ pub fn config(text: &Text) -> Result<Config, Vec<Problem>> {
 
 /// The sections' types, and complaints about their types and names.
 fn kinds(sections: &[Section], problems: &mut Vec<Problem>) -> Vec<Option<SectionKind>> {
-    let mut names: HashMap<&str, u32> = HashMap::new();
+    let mut names: HashMap<&str, &Section> = HashMap::new();
     let mut kinds = Vec::with_capacity(sections.len());
     for section in sections {
         let kind = SectionKind::of_word(&section.kind);
@@ -130,10 +130,10 @@ fn kinds(sections: &[Section], problems: &mut Vec<Problem>) -> Vec<Option<Sectio
         }
         // uci would melt both into one section. Two mains have a complaint of their own.
         if let Some(name) = &section.name
-            && let Some(first) = names.insert(name, section.line)
-            && kind != Some(SectionKind::Main)
+            && let Some(first) = names.insert(name, section)
+            && (kind != Some(SectionKind::Main) || first.kind != section.kind)
         {
-            let twice = ProblemKind::SectionTwice(name.clone(), first);
+            let twice = ProblemKind::SectionTwice(name.clone(), first.line);
             complain(problems, section.line, twice);
         }
     }
@@ -247,20 +247,92 @@ fn name(section: &Section, index: usize) -> String {
     section.name.clone().unwrap_or_else(number)
 }
 
-fn doubles<T: Hash + Eq + Clone>(
+fn doubles<T: Hash + Eq>(
     keys: impl Iterator<Item = (T, u32)>,
     kind: impl Fn(T, u32) -> ProblemKind,
     problems: &mut Vec<Problem>,
 ) {
-    let mut seen = HashMap::new();
+    let mut seen: HashMap<T, u32> = HashMap::new();
     for (key, line) in keys {
-        let first = *seen.entry(key.clone()).or_insert(line);
-        if first != line {
+        if let Some(&first) = seen.get(&key) {
             complain(problems, line, kind(key, first));
+        } else {
+            seen.insert(key, line);
         }
     }
 }
 
 fn complain(problems: &mut Vec<Problem>, line: u32, kind: ProblemKind) {
     problems.push(Problem { line, kind });
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::mark::PathNumber;
+    use crate::config::model::PathKind;
+    use crate::config::parse;
+    use crate::config::problem::ProblemKind;
+
+    #[test]
+    fn returns_are_numbered_behind_policies_wherever_they_stand() {
+        let text = b"config srv6pipes main
+config return
+\toption device wan
+\toption gateway fe80::1
+config policy
+\tlist device lan
+\tlist segment 2001:db8::1
+";
+        let config = parse(text).unwrap();
+        let paths: Vec<_> = config.paths().collect();
+        assert_eq!(
+            paths,
+            [
+                (
+                    PathNumber::from_index(0).unwrap(),
+                    PathKind::Policy(&config.policies[0])
+                ),
+                (
+                    PathNumber::from_index(1).unwrap(),
+                    PathKind::Return(&config.returns[0])
+                ),
+            ]
+        );
+        assert_eq!((config.returns[0].line, config.policies[0].line), (2, 5));
+        assert_eq!(config.policies[0].name, "policy 1");
+    }
+
+    #[test]
+    fn doubles_are_found_within_one_line_too() {
+        let rest = "o id '1' ; o module 'a.so' ; o name 'a'";
+        let text = format!("c srv6pipes main\nc function a ; {rest} ; c function b ; {rest}\n");
+        let kinds: Vec<_> = parse(text.as_bytes())
+            .unwrap_err()
+            .into_iter()
+            .map(|problem| problem.kind)
+            .collect();
+        assert_eq!(kinds, [ProblemKind::FunctionTwice(1, 2)]);
+    }
+
+    #[test]
+    fn modules_are_looked_up_in_their_folder_unless_absolute() {
+        let text = b"config srv6pipes main
+\toption module_dir /m
+config function
+\toption id 1
+\toption module a.so
+\toption name a
+config function
+\toption id 2
+\toption module /b.so
+\toption name b
+";
+        let config = parse(text).unwrap();
+        let files: Vec<_> = config
+            .functions
+            .iter()
+            .map(|function| config.main.module_file(function))
+            .collect();
+        assert_eq!(files, ["/m/a.so", "/b.so"].map(std::path::PathBuf::from));
+    }
 }

@@ -281,14 +281,87 @@ impl fmt::Display for Mistake {
                 "the section type '{}' has other characters than printable ASCII",
                 word.escape_debug()
             ),
-            Self::Unterminated(quote) => write!(f, "the {quote} has no counterpart"),
+            Self::Unterminated(quote) => {
+                write!(f, "nothing closes the {quote} that is opened here")
+            }
             Self::Control(c) => write!(f, "a value can't have the character {}", c.escape_debug()),
             Self::Dropped => f.write_str(
                 "uci would drop what follows the ; behind a word without quotes: begin a new line",
             ),
-            Self::EmptyCommand => f.write_str("uci needs a command behind the ;: leave it out"),
+            Self::EmptyCommand => f.write_str("uci refuses a ; at the end of a line: leave it out"),
             Self::NoSection => f.write_str("an option or list before the first config"),
             Self::TooMany => f.write_str("too many mistakes: the rest was not looked at"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(text: &str) -> Vec<(u32, String, String)> {
+        let parsed = parse(text);
+        assert_eq!(parsed.mistakes, [], "{text}");
+        let entries = parsed
+            .sections
+            .into_iter()
+            .flat_map(|section| section.entries);
+        entries
+            .map(|entry| (entry.line, entry.name, entry.value))
+            .collect()
+    }
+
+    #[track_caller]
+    fn values(text: &str, wanted: &[&str]) {
+        let found = entries(&format!("config a\n{text}"));
+        let found: Vec<&str> = found.iter().map(|(.., value)| value.as_str()).collect();
+        assert_eq!(found, wanted, "{text}");
+    }
+
+    #[test]
+    fn quotes_escapes_and_comments() {
+        values("option x a#b", &["a"]);
+        values("option x 'a#b'#c", &["a#b"]);
+        values(r#"option x 'a'b"c\"d"e\ f"#, &["abc\"de f"]);
+        values(r"option x 'a\'", &["a\\"]);
+        values("option x \"a\\\nb\"\noption y c\\\r\nd", &["ab", "cd"]);
+        values("option x y\\", &["y"]);
+        values("option x # y", &[""]);
+    }
+
+    #[test]
+    fn lines_are_those_where_commands_begin() {
+        let found = entries("\n# x\nconfig a\n\noption x 'a\nb'\noption y \\\nc\nlist z d");
+        let lines: Vec<u32> = found.iter().map(|&(line, ..)| line).collect();
+        assert_eq!(lines, [5, 7, 9]);
+    }
+
+    #[test]
+    fn a_semicolon_parts_commands_where_uci_sees_it() {
+        values("option x 'a'; option y b ; list z c;", &["a", "b", "c"]);
+        values("option x 'a'; # b", &["a"]);
+        values("option x a; # b", &["a"]);
+        let mistakes = |text: &str| parse(&format!("config a\n{text}\n")).mistakes;
+        assert_eq!(mistakes("option x a; option y b"), [(2, Mistake::Dropped)]);
+        assert_eq!(mistakes("option x 'a';"), [(2, Mistake::EmptyCommand)]);
+        let surplus = Mistake::Surplus("option".to_owned());
+        assert_eq!(mistakes("option x ; option y b"), [(2, surplus)]);
+    }
+
+    #[test]
+    fn a_forgotten_quote_costs_one_line() {
+        let parsed = parse("config a\noption x 'b\nconfig c\noption y d\n");
+        assert_eq!(parsed.mistakes, [(2, Mistake::Unterminated('\''))]);
+        let kinds: Vec<&str> = parsed.sections.iter().map(|s| s.kind.as_str()).collect();
+        assert_eq!(kinds, ["a", "c"]);
+        assert!(parsed.sections[0].damaged && !parsed.sections[1].damaged);
+    }
+
+    #[test]
+    fn options_of_a_section_that_cannot_be_read_go_nowhere() {
+        let parsed = parse("config a\nconfig b b b\noption x y\n");
+        assert!(parsed.damaged);
+        assert_eq!(parsed.sections.len(), 1);
+        assert_eq!(parsed.sections[0].entries, []);
     }
 }

@@ -258,16 +258,16 @@ impl fmt::Display for MarkMask {
 
 impl std::error::Error for Fault {}
 
-/// Says what is wrong and what is right, as the end of "… is not a network: ".
+/// Continues "'VALUE' …".
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Form => f.write_str("it looks different"),
-            Self::NotSlash80(right) => write!(f, "write '{right}'"),
-            Self::LowBits(right) => write!(f, "its low 48 bits are not zero: write '{right}'"),
-            Self::HostBits(right) => write!(f, "its host bits are not zero: write '{right}'"),
-            Self::Reserved(reserved) => write!(f, "it is {reserved}"),
-            Self::Reversed(right) => write!(f, "it runs backwards: write '{right}'"),
+            Self::Form => f.write_str("is not of that form"),
+            Self::NotSlash80(right) => write!(f, "is not a /80: write '{right}'"),
+            Self::LowBits(right) => write!(f, "has bits set behind the /80: write '{right}'"),
+            Self::HostBits(right) => write!(f, "has bits set behind its length: write '{right}'"),
+            Self::Reserved(reserved) => write!(f, "is {reserved}"),
+            Self::Reversed(right) => write!(f, "runs backwards: write '{right}'"),
         }
     }
 }
@@ -344,9 +344,9 @@ mod tests {
             ("2001:db8:99::/64", "write '2001:db8:99::/80'"),
             ("2001:db8:99::", "write '2001:db8:99::/80'"),
             ("2001:db8:99::1/80", "write '2001:db8:99::/80'"),
-            ("ff02::/80", "it is multicast"),
-            ("::1/80", "it is the unspecified address"),
-            ("fe80::/80", "it is link-local"),
+            ("ff02::/80", "is multicast"),
+            ("::1/80", "is the unspecified address"),
+            ("fe80::/80", "is link-local"),
         ] {
             assert!(
                 prefix(text).unwrap_err().to_string().ends_with(right),
