@@ -1,0 +1,312 @@
+//! What the kernel has to be told for a configuration, as a list of steps; pure.
+//!
+//! `app` plans, prints the plan for `check`, or hands it to `apply`. Each step prints itself as
+//! the command that would do the same by hand. Read first: [`crate::config::mark`], ip-rule(8).
+//!
+//! # How packets find their way
+//! The nft table marks them (see `ruleset`); the rules here act on the marks, `b` being
+//! `Main::preference`, `T` `Main::table`, `n` the index of a policy or return:
+//!
+//! | preference | rule |
+//! |---|---|
+//! | b | `iif lo goto b+2`: the sockets of marked flows carry the mark too (`tcp_fwmark_accept`), and what they send must not come back |
+//! | b+1 | `fwmark LOCAL lookup T`, where everything is local |
+//! | b+2 | `nop` |
+//! | b+3+2n | policy to another router's SID: `fwmark path to FIRST SID goto b+300`, or the packet that has its SRH by now would get another one |
+//! | b+4+2n | the same: `fwmark path lookup T+1+n`, whose default route inserts the SRH |
+//! | b+4+2n | return: `iif lo fwmark LOCAL+path lookup T+1+n`, whose default route is the gateway |
+//! | b+300 | `nop` |
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use crate::config::Config;
+use crate::config::mark::PathNumber;
+use crate::config::model::{Device, Network, Policy};
+use crate::netlink::route::Route;
+use crate::netlink::rule::{Action, Masked, Rule};
+use crate::setup::ruleset::Ruleset;
+use crate::setup::sysctl::Sysctl;
+
+/// How the SRH of a SYN is learnt, once `auto` is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaptureWay {
+    /// `TCP_SAVED_SYN` at accept.
+    SavedSyn,
+    /// The SYN is held in an NFQUEUE.
+    Nfqueue,
+}
+
+/// One thing to tell the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Set a sysctl.
+    Sysctl(Sysctl),
+    /// Make the device that the SIDs are seen on, and switch it on.
+    Link(Device),
+    /// Add a route.
+    Route(Route),
+    /// Add a routing rule.
+    Rule(Rule),
+    /// Load our nft table.
+    Ruleset(Ruleset),
+}
+
+/// Everything the kernel has to be told for one configuration, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps; undone in reverse.
+    pub steps: Vec<Step>,
+    /// Devices that must exist, with the line of the configuration that names each.
+    pub devices: Vec<(Device, u32)>,
+}
+
+/// Plans for `config`.
+pub fn plan(config: &Config, way: CaptureWay) -> Plan {
+    let mut steps = sysctls(config);
+    let paths = paths(config);
+    if !config.locators.is_empty() || paths.iter().any(|p| matches!(p.kind, Kind::Remote(_))) {
+        steps.push(Step::Link(nfv0()));
+    }
+    steps.extend(routes(config, &paths).into_iter().map(Step::Route));
+    steps.extend(rules(config, &paths).into_iter().map(Step::Rule));
+    steps.push(Step::Ruleset(Ruleset::new(config, way)));
+    Plan {
+        steps,
+        devices: devices(config),
+    }
+}
+
+/// The device the SIDs are seen on.
+pub fn nfv0() -> Device {
+    Device::new("nfv0").expect("four letters are a name")
+}
+
+/// The loopback device.
+pub fn lo() -> Device {
+    Device::new("lo").expect("two letters are a name")
+}
+
+/// Whether the first segment of `policy` is ours: then its flows start in our own proxy.
+pub fn is_local_first(config: &Config, policy: &Policy) -> bool {
+    policy
+        .segments
+        .first()
+        .is_some_and(|first| config.locators.iter().any(|l| l.prefix.contains(*first)))
+}
+
+struct Path<'a> {
+    number: PathNumber,
+    kind: Kind<'a>,
+}
+
+enum Kind<'a> {
+    /// A policy whose first segment is ours: no rule, the mark is for the proxy to read.
+    Local,
+    /// A policy whose first segment is another router's.
+    Remote(&'a Policy),
+    Return(&'a Device, Ipv6Addr),
+}
+
+/// All policies, then all returns: the order that [`PathNumber`] counts in.
+fn paths(config: &Config) -> Vec<Path<'_>> {
+    let policies = config.policies.iter().map(|policy| {
+        if is_local_first(config, policy) {
+            Kind::Local
+        } else {
+            Kind::Remote(policy)
+        }
+    });
+    let returns = config
+        .returns
+        .iter()
+        .map(|path| Kind::Return(&path.device, path.gateway));
+    policies
+        .chain(returns)
+        .enumerate()
+        .filter_map(|(index, kind)| {
+            Some(Path {
+                number: PathNumber::from_index(index)?,
+                kind,
+            })
+        })
+        .collect()
+}
+
+fn sysctls(config: &Config) -> Vec<Step> {
+    let mut list: Vec<Sysctl> = Vec::new();
+    if !config.locators.is_empty() {
+        list.push(Sysctl::seg6_enabled("all"));
+    }
+    for device in config.locators.iter().flat_map(|l| &l.devices) {
+        let sysctl = Sysctl::seg6_enabled(device.as_str());
+        if !list.contains(&sysctl) {
+            list.push(sysctl);
+        }
+    }
+    // Accepted sockets have to carry the mark of their SYN: it names the policy or the return.
+    if !config.returns.is_empty() || config.policies.iter().any(|p| is_local_first(config, p)) {
+        list.push(Sysctl::tcp_fwmark_accept());
+    }
+    list.into_iter().map(Step::Sysctl).collect()
+}
+
+fn routes(config: &Config, paths: &[Path<'_>]) -> Vec<Route> {
+    let mut list: Vec<Route> = config
+        .locators
+        .iter()
+        .map(|locator| Route {
+            destination: Network {
+                address: locator.prefix.address(),
+                length: 80,
+            },
+            ..local(nfv0(), Route::TABLE_LOCAL)
+        })
+        .collect();
+    list.push(local(lo(), config.main.table));
+    for path in paths {
+        let table = table(config, path.number);
+        list.push(match path.kind {
+            Kind::Local => continue,
+            Kind::Remote(policy) => Route {
+                local: false,
+                segments: policy.segments.clone(),
+                ..local(nfv0(), table)
+            },
+            Kind::Return(device, gateway) => Route {
+                local: false,
+                gateway: Some(gateway),
+                ..local(device.clone(), table)
+            },
+        });
+    }
+    list
+}
+
+fn local(device: Device, table: u32) -> Route {
+    Route {
+        local: true,
+        destination: EVERYTHING,
+        gateway: None,
+        segments: Vec::new(),
+        device,
+        table,
+    }
+}
+
+const EVERYTHING: Network = Network {
+    address: Ipv6Addr::UNSPECIFIED,
+    length: 0,
+};
+
+/// Where a remote policy's packets go on once they carry their SRH; above the last path's rule.
+const END: u32 = 300;
+
+fn rules(config: &Config, paths: &[Path<'_>]) -> Vec<Rule> {
+    let mark = config.main.mark;
+    let base = config.main.preference;
+    let rule = |offset: u32, action| Rule {
+        preference: base.saturating_add(offset),
+        device: None,
+        mark: None,
+        destination: None,
+        action,
+    };
+    let end = base.saturating_add(END);
+    let mut list = vec![
+        Rule {
+            device: Some(lo()),
+            ..rule(0, Action::Goto(base.saturating_add(2)))
+        },
+        Rule {
+            mark: Some(Masked {
+                value: mark.local(),
+                mask: mark.local(),
+            }),
+            ..rule(1, Action::Lookup(config.main.table))
+        },
+        rule(2, Action::Nop),
+    ];
+    let mut jumps = false;
+    for path in paths {
+        let index = u32::try_from(path.number.index()).expect("a path's index is below 125");
+        let lookup = rule(4 + 2 * index, Action::Lookup(table(config, path.number)));
+        match path.kind {
+            Kind::Local => {}
+            Kind::Remote(policy) => {
+                let value = mark.path(path.number);
+                let masked = Some(Masked {
+                    value,
+                    mask: mark.mask(),
+                });
+                jumps = true;
+                list.push(Rule {
+                    mark: masked,
+                    destination: policy.segments.first().map(|first| Network {
+                        address: *first,
+                        length: 128,
+                    }),
+                    ..rule(3 + 2 * index, Action::Goto(end))
+                });
+                list.push(Rule {
+                    mark: masked,
+                    ..lookup
+                });
+            }
+            Kind::Return(..) => list.push(Rule {
+                device: Some(lo()),
+                mark: Some(Masked {
+                    value: mark.local_path(path.number),
+                    mask: mark.mask(),
+                }),
+                ..lookup
+            }),
+        }
+    }
+    if jumps {
+        list.push(rule(END, Action::Nop));
+    }
+    list
+}
+
+fn table(config: &Config, path: PathNumber) -> u32 {
+    let index = u32::try_from(path.index()).expect("a path's index is below 125");
+    config.main.table.saturating_add(1 + index)
+}
+
+fn devices(config: &Config) -> Vec<(Device, u32)> {
+    let locators = config
+        .locators
+        .iter()
+        .flat_map(|l| l.devices.iter().map(|d| (d.clone(), l.line)));
+    let policies = config
+        .policies
+        .iter()
+        .flat_map(|p| p.devices.iter().map(|d| (d.clone(), p.line)));
+    let returns = config.returns.iter().map(|r| (r.device.clone(), r.line));
+    locators.chain(policies).chain(returns).collect()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sysctl(sysctl) => write!(f, "sysctl -w {sysctl}"),
+            Self::Link(device) => write!(
+                f,
+                "ip link add {device} type dummy    # a bridge where the kernel has no dummy\n\
+                 ip link set {device} addrgenmode none\n\
+                 ip link set {device} up"
+            ),
+            Self::Route(route) => write!(f, "ip -6 route add {route}"),
+            Self::Rule(rule) => write!(f, "ip -6 rule add {rule}"),
+            Self::Ruleset(ruleset) => write!(f, "nft -f - <<'END'\n{}END", ruleset.text),
+        }
+    }
+}
+
+/// One command per line, in order: a script that does by hand what `run` does.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}

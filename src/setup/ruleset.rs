@@ -1,0 +1,383 @@
+//! Our one nft table as text; pure.
+//!
+//! `plan` renders it, `nft` loads it. The packets it sees: a client's SYN with an SRH for one of
+//! our SIDs, the rest of such a flow, what the other side answers, and plain traffic that a
+//! policy gives an SRH. Read first: nft(8), RFC 8754 section 2 for the offsets, and
+//! [`crate::config::mark`].
+//!
+//! # What had to be found out
+//! - `tproxy` only for SYNs: nft looks established sockets up by the packet's outer address, the
+//!   SID, and would hand data to the listener.
+//! - A SYN is rewritten to its final destination before a second `tproxy`, which then sees the
+//!   flow's true addresses and ends a TIME_WAIT socket in its way; without that such SYNs are
+//!   dropped for 60 s. What the rewriting would lose, `segments_left`, is put in the tag's
+//!   high byte first.
+//! - The rewriting is raw on purpose: `ip6 daddr set` makes nft "repair" the TCP checksum, which
+//!   was right for the final destination all along. Never load what `nft list` prints: it shows
+//!   the raw write as `ip6 daddr set`.
+//! - `tproxy` breaks off its rule when nobody listens: the rules behind it are what happens then.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::config::mark::{MarkMask, PathNumber};
+use crate::config::model::{Device, Locator, Network, OnFailure, Policy, PortRange};
+use crate::setup::plan::{CaptureWay, is_local_first};
+
+/// Our table, in both spellings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruleset {
+    /// As nft's language says it.
+    pub text: String,
+    /// For a kernel without nft's `queue`: the number of the queue, and the text that jumps to
+    /// the chain [`XT_QUEUE`] instead.
+    pub xtables: Option<(u16, String)>,
+}
+
+/// Our table's name; its family is `ip6`.
+pub const TABLE: &str = "srv6pipes";
+/// The chain that holds the xtables NFQUEUE rule.
+pub const XT_QUEUE: &str = "xt_queue";
+
+impl Ruleset {
+    /// Renders the table.
+    pub fn new(config: &Config, way: CaptureWay) -> Self {
+        let queue = config.main.queue;
+        let native = format!("queue num {queue} bypass");
+        match way {
+            CaptureWay::SavedSyn => Self {
+                text: render(config, None),
+                xtables: None,
+            },
+            CaptureWay::Nfqueue => Self {
+                text: render(config, Some(&native)),
+                xtables: Some((queue, render(config, Some("jump xt_queue")))),
+            },
+        }
+    }
+}
+
+const SYN: &str = "tcp flags & (fin|syn|rst|ack) == syn";
+const NOT_SYN: &str = "tcp flags & (fin|syn|rst|ack) != syn";
+const SYN_ACK: &str = "tcp flags & (fin|syn|rst|ack) == (syn|ack)";
+/// The SRH lies directly behind the IPv6 header, at byte 40, and has at least one segment:
+/// only then do the raw offsets below hold.
+const SRH_IN_PLACE: &str = "ip6 nexthdr 43 rt type 4 rt hdrlength >= 2";
+/// Segments Left (byte 43) to the tag's first byte (46).
+const STASH_SEGMENTS_LEFT: &str = "@nh,368,8 set @nh,344,8";
+/// Segment List[0] (byte 48), the final destination, to the destination address (24).
+const TO_FINAL_DESTINATION: &str = "@nh,192,128 set @nh,384,128";
+const CLEAR_SEGMENTS_LEFT: &str = "@nh,344,8 set 0";
+const RESET: &str = "reject with tcp reset";
+const FLOW: &str = "ip6 saddr . tcp sport . ip6 daddr . tcp dport";
+
+fn render(config: &Config, queue: Option<&str>) -> String {
+    let rules = Rules {
+        config,
+        mark: config.main.mark,
+        tproxy: format!("tproxy to [::1]:{}", config.main.port),
+    };
+    let mut text = format!("table ip6 {TABLE} {{\n");
+    if config.locators.iter().any(bypasses) {
+        // The timeout stands in the rules: a set whose default timeout changes could not be
+        // kept across a reload.
+        text.push_str(
+            "\tset bypassed {\n\
+             \t\ttype ipv6_addr . inet_service . ipv6_addr . inet_service\n\
+             \t\tsize 65535\n\
+             \t\tflags dynamic,timeout\n\
+             \t}\n",
+        );
+    }
+    if queue.is_some_and(|verb| verb.contains(XT_QUEUE)) {
+        chain(&mut text, XT_QUEUE, None, &[]);
+    }
+    if let Some(queue) = queue {
+        let hook = "type filter hook prerouting priority mangle - 1";
+        chain(&mut text, "hold", Some(hook), &rules.hold(queue));
+    }
+    let hook = "type filter hook prerouting priority mangle";
+    let prerouting = rules.prerouting(queue.is_some());
+    chain(&mut text, "prerouting", Some(hook), &prerouting);
+    let clamp = rules.clamp();
+    if !clamp.is_empty() {
+        let hook = "type filter hook forward priority mangle";
+        chain(&mut text, "clamp", Some(hook), &clamp);
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn chain(text: &mut String, name: &str, hook: Option<&str>, rules: &[String]) {
+    let _ = writeln!(text, "\tchain {name} {{");
+    if let Some(hook) = hook {
+        let _ = writeln!(text, "\t\t{hook}; policy accept;");
+    }
+    for rule in rules {
+        let _ = writeln!(text, "\t\t{rule}");
+    }
+    text.push_str("\t}\n");
+}
+
+struct Rules<'a> {
+    config: &'a Config,
+    mark: MarkMask,
+    tproxy: String,
+}
+
+impl Rules<'_> {
+    /// SYNs that the capture of `nfqueue` wants to see before anything else happens to them.
+    fn hold(&self, queue: &str) -> Vec<String> {
+        let mut list: Vec<String> = self
+            .config
+            .locators
+            .iter()
+            .map(|l| {
+                let from = from(&l.devices);
+                format!("{from} ip6 daddr {} rt type 4 {SYN} {queue}", l.prefix)
+            })
+            .collect();
+        for (path, policy) in self.policies() {
+            let plain = plain(policy);
+            // The first policy that matches wins: a remote one ends the search.
+            list.push(if is_local_first(self.config, policy) {
+                let mark = self.set(self.mark.path(path));
+                format!("{plain} {SYN} {NOT_FOR_US} {mark} {queue}")
+            } else {
+                format!("{plain} {SYN} accept")
+            });
+        }
+        list
+    }
+
+    fn prerouting(&self, holds: bool) -> Vec<String> {
+        let mut list = Vec::new();
+        if holds {
+            list.extend(self.refused());
+        }
+        for locator in &self.config.locators {
+            self.syn_to_us(locator, &mut list);
+            nobody_listens(locator, self.timeout(), &mut list);
+            self.rest_of_flow(locator, &mut list);
+        }
+        for (path, policy) in self.policies() {
+            let plain = plain(policy);
+            list.push(if is_local_first(self.config, policy) {
+                let mark = self.set(self.mark.local_path(path));
+                format!("{plain} {SYN} {NOT_FOR_US} {} {mark} accept", self.tproxy)
+            } else {
+                format!("{plain} {SYN} {} accept", self.set(self.mark.path(path)))
+            });
+        }
+        // Replies, and plain packets of flows we own. Not SYNs: a socket in TIME_WAIT would
+        // swallow a new connection that has nothing to do with us.
+        let local = self.set(self.mark.local());
+        list.push(format!("{NOT_SYN} socket transparent 1 {local} accept"));
+        // Errors about what our outbound sockets sent.
+        list.push(format!(
+            "icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, \
+             parameter-problem }} socket transparent 1 {local} accept"
+        ));
+        for (path, policy) in self.policies() {
+            if !is_local_first(self.config, policy) {
+                let mark = self.set(self.mark.path(path));
+                list.push(format!("{} {mark} accept", plain(policy)));
+            }
+        }
+        list
+    }
+
+    /// The capture said no: the answer has to come from the address the client wanted.
+    fn refused(&self) -> [String; 3] {
+        let refused = format!(
+            "meta mark & {:#x} == {:#x} {SYN}",
+            self.mark.mask(),
+            self.mark.refused()
+        );
+        [
+            format!("{refused} {SRH_IN_PLACE} {TO_FINAL_DESTINATION} {RESET}"),
+            format!("{refused} exthdr rt missing {RESET}"),
+            format!("{refused} drop"),
+        ]
+    }
+
+    fn syn_to_us(&self, locator: &Locator, list: &mut Vec<String>) {
+        let prefix = locator.prefix;
+        let tproxy = &self.tproxy;
+        let mut others = Vec::new();
+        for device in &locator.devices {
+            let Some(path) = self.return_of(device) else {
+                others.push(device.clone());
+                continue;
+            };
+            let from = from(std::slice::from_ref(device));
+            let mark = self.set(self.mark.local_path(path));
+            list.push(format!(
+                "{from} ip6 daddr {prefix} rt type 4 {SYN} {tproxy} {mark}"
+            ));
+        }
+        if !others.is_empty() {
+            let from = from(&others);
+            let mark = self.set(self.mark.local());
+            list.push(format!(
+                "{from} ip6 daddr {prefix} rt type 4 {SYN} {tproxy} {mark}"
+            ));
+        }
+        let local = self.mark.local();
+        let ours = format!("{SYN} meta mark & {local:#x} == {local:#x}");
+        let forget = if bypasses(locator) {
+            format!("delete @bypassed {{ {FLOW} }} ")
+        } else {
+            String::new()
+        };
+        list.push(format!(
+            "ip6 daddr {prefix} {SRH_IN_PLACE} rt seg-left >= 1 {ours} {forget}\
+             {STASH_SEGMENTS_LEFT} {TO_FINAL_DESTINATION} {CLEAR_SEGMENTS_LEFT} {tproxy} accept"
+        ));
+        // Other headers before the SRH, or nothing left to rewrite.
+        list.push(format!(
+            "ip6 daddr {prefix} rt type 4 {ours} {forget}accept"
+        ));
+    }
+
+    /// Data of our flows, outbound and back: the kernel's own SRH processing consumes what is
+    /// left of the segment list and delivers.
+    fn rest_of_flow(&self, locator: &Locator, list: &mut Vec<String>) {
+        let prefix = locator.prefix;
+        if bypasses(locator) {
+            let refresh = refresh(self.timeout());
+            list.push(format!(
+                "ip6 daddr {prefix} rt type 4 meta l4proto tcp {FLOW} @bypassed {refresh} accept"
+            ));
+        }
+        let local = self.set(self.mark.local());
+        list.push(format!(
+            "ip6 daddr {prefix} rt type 4 meta l4proto tcp {local} accept"
+        ));
+    }
+
+    /// The client's packets grow by the SRH after the server has learnt how large they may be.
+    /// nft's `maxseg size set` only ever lowers (`nft_exthdr_tcp_set_eval`).
+    fn clamp(&self) -> Vec<String> {
+        self.policies()
+            .filter(|(_, policy)| !is_local_first(self.config, policy))
+            .map(|(_, policy)| {
+                let back = selector("oifname", policy, "saddr", "sport");
+                let size = largest_segment(policy);
+                format!("{back} {SYN_ACK} tcp option maxseg size set {size} accept")
+            })
+            .collect()
+    }
+
+    fn policies(&self) -> impl Iterator<Item = (PathNumber, &Policy)> {
+        self.config
+            .policies
+            .iter()
+            .enumerate()
+            .filter_map(|(index, policy)| Some((PathNumber::from_index(index)?, policy)))
+    }
+
+    fn return_of(&self, device: &Device) -> Option<PathNumber> {
+        let index = self
+            .config
+            .returns
+            .iter()
+            .position(|r| r.device == *device)?;
+        PathNumber::from_index(self.config.policies.len() + index)
+    }
+
+    fn set(&self, value: u32) -> String {
+        let others = !self.mark.mask();
+        format!("meta mark set meta mark & {others:#x} | {value:#x}")
+    }
+
+    fn timeout(&self) -> Duration {
+        self.config.main.idle_timeout
+    }
+}
+
+/// Never deliver locally without `tproxy`: a listener of this router, its web server say, would
+/// answer for the server.
+fn nobody_listens(locator: &Locator, timeout: Duration, list: &mut Vec<String>) {
+    let prefix = locator.prefix;
+    list.push(match locator.on_failure {
+        OnFailure::Refuse => {
+            format!("ip6 daddr {prefix} {SRH_IN_PLACE} {SYN} {TO_FINAL_DESTINATION} {RESET}")
+        }
+        // Unmarked: the kernel's own SRH processing carries it on.
+        OnFailure::Bypass => {
+            let remember = refresh(timeout);
+            format!("ip6 daddr {prefix} rt type 4 {SYN} {remember} accept")
+        }
+    });
+    // Headers we cannot rewrite, or @bypassed is full.
+    list.push(format!("ip6 daddr {prefix} rt type 4 {SYN} drop"));
+}
+
+/// The router's own addresses stay reachable under a policy without destinations.
+const NOT_FOR_US: &str = "fib daddr type unicast";
+
+/// Packets that a policy is about and that do not have an SRH.
+fn plain(policy: &Policy) -> String {
+    let selector = selector("iifname", policy, "daddr", "dport");
+    format!("{selector} exthdr rt missing")
+}
+
+fn selector(device: &str, policy: &Policy, address: &str, port: &str) -> String {
+    let mut text = format!("{device} {}", names(&policy.devices));
+    if !policy.dests.is_empty() {
+        let list = joined(policy.dests.iter().map(Network::to_string));
+        let _ = write!(text, " ip6 {address} {{ {list} }}");
+    }
+    if policy.ports.is_empty() {
+        text.push_str(" meta l4proto tcp");
+    } else {
+        let list = joined(policy.ports.iter().map(ports));
+        let _ = write!(text, " tcp {port} {{ {list} }}");
+    }
+    text
+}
+
+fn ports(range: &PortRange) -> String {
+    if range.first == range.last {
+        range.first.to_string()
+    } else {
+        format!("{}-{}", range.first, range.last)
+    }
+}
+
+fn from(devices: &[Device]) -> String {
+    format!("iifname {}", names(devices))
+}
+
+fn names(devices: &[Device]) -> String {
+    let list = joined(devices.iter().map(|device| format!("\"{device}\"")));
+    format!("{{ {list} }}")
+}
+
+fn joined(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(", ")
+}
+
+fn refresh(timeout: Duration) -> String {
+    format!(
+        "update @bypassed {{ {FLOW} timeout {}s }}",
+        timeout.as_secs()
+    )
+}
+
+fn bypasses(locator: &Locator) -> bool {
+    locator.on_failure == OnFailure::Bypass
+}
+
+/// What fits beside the IPv6 header (40), the SRH (8 and 16 per segment, the final destination
+/// being one more) and the TCP header (20).
+fn largest_segment(policy: &Policy) -> u16 {
+    let segments = u16::try_from(policy.segments.len()).unwrap_or(u16::MAX);
+    let srh = segments
+        .saturating_add(1)
+        .saturating_mul(16)
+        .saturating_add(8);
+    policy.mtu.saturating_sub(40 + 20).saturating_sub(srh)
+}

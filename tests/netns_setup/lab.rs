@@ -1,0 +1,170 @@
+//! A network namespace per test, on a thread of its own, and a picture of all that set-up touches.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, unshare};
+use srv6pipes::config::Config;
+use srv6pipes::config::mark::MarkMask;
+use srv6pipes::config::model::{
+    Capture, Device, Locator, Main, Network, OnFailure, Policy, PortRange, ReturnPath,
+};
+use srv6pipes::setup::{CaptureWay, Plan, Setup, plan};
+use srv6pipes::wire::sid;
+
+/// Runs `test` in a fresh namespace with the devices `p0` and `p1.2`, both up and silent.
+pub fn in_namespace(test: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
+            run("ip link set lo up");
+            for (device, peer) in [("p0", "q0"), ("p1.2", "q1")] {
+                run(&format!("ip link add {device} type veth peer name {peer}"));
+                run(&format!("ip link set {device} addrgenmode none up"));
+                run(&format!("ip link set {peer} addrgenmode none up"));
+            }
+            run("ip -6 addr add fd00:1::1/64 dev p0 nodad");
+            test();
+        });
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// Runs a command line without quoting and returns what it prints.
+pub fn run(line: &str) -> String {
+    let (ok, text) = try_run(line);
+    assert!(ok, "{line}: {text}");
+    text
+}
+
+pub fn try_run(line: &str) -> (bool, String) {
+    let mut words = line.split(' ');
+    let output = Command::new(words.next().unwrap())
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{line}: {error}"));
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+/// Everything set-up may change, as the tools show it.
+pub fn picture() -> String {
+    [
+        "nft list ruleset",
+        "ip -6 rule",
+        "ip -6 route show table all",
+        "ip -o link",
+        "sysctl net.ipv4.tcp_fwmark_accept",
+        "sysctl -a -r seg6_enabled",
+    ]
+    .map(|line| format!("# {line}\n{}", run(line)))
+    .join("")
+}
+
+/// A folder that goes away with the test.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "srv6pipes-setup-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        std::fs::read_dir(&self.0).unwrap().next().is_none()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn device(name: &str) -> Device {
+    Device::new(name).unwrap()
+}
+
+/// One locator on both devices, refusing; a policy to ourselves, one to another router, a return.
+pub fn config() -> Config {
+    Config {
+        main: Main {
+            enabled: true,
+            threads: 0,
+            capture: Capture::Auto,
+            module_dir: PathBuf::new(),
+            control_socket: PathBuf::new(),
+            max_flows: 16,
+            idle_timeout: Duration::from_secs(7440),
+            connect_timeout: Duration::from_secs(10),
+            port: 5000,
+            queue: 7,
+            mark: MarkMask { shift: 8 },
+            table: 5000,
+            preference: 1000,
+        },
+        locators: vec![locator("fd00:99::", OnFailure::Refuse)],
+        functions: Vec::new(),
+        policies: vec![policy("fd00:99::1:0:1"), policy("fd00:77::1:0:1")],
+        returns: vec![ReturnPath {
+            device: device("p0"),
+            gateway: "fd00:1::2".parse().unwrap(),
+            line: 30,
+        }],
+    }
+}
+
+pub fn locator(prefix: &str, on_failure: OnFailure) -> Locator {
+    Locator {
+        name: "home".to_owned(),
+        prefix: sid::Locator::new(prefix.parse().unwrap()).unwrap(),
+        devices: vec![device("p0"), device("p1.2")],
+        on_failure,
+        line: 10,
+    }
+}
+
+pub fn policy(segment: &str) -> Policy {
+    Policy {
+        name: "policy".to_owned(),
+        devices: vec![device("p1.2")],
+        dests: vec![Network {
+            address: "fd00:5::".parse().unwrap(),
+            length: 48,
+        }],
+        ports: vec![PortRange {
+            first: 80,
+            last: 443,
+        }],
+        segments: vec![segment.parse().unwrap()],
+        mtu: 1500,
+        line: 20,
+    }
+}
+
+pub fn saved_syn(config: &Config) -> Plan {
+    plan(config, CaptureWay::SavedSyn)
+}
+
+pub fn apply(config: &Config, folder: &Folder) -> Setup {
+    Setup::apply(saved_syn(config), &folder.journal()).unwrap_or_else(|error| panic!("{error}"))
+}
