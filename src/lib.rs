@@ -1,5 +1,6 @@
 //! srv6pipes: middleboxes for bytestreams, made explicit by IPv6 Segment Routing.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod control;

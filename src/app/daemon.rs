@@ -66,7 +66,10 @@ pub fn journal_path(config: &Config) -> PathBuf {
 pub fn run(path: &Path) -> Result<(), Told> {
     let config = load(path)?;
     if !config.main.enabled {
-        log::error!("{}: option enabled is '0'; set it to '1' to run", path.display());
+        log::error!(
+            "{}: option enabled is '0'; set it to '1' to run",
+            path.display()
+        );
         return Err(Told);
     }
     let signals = block_signals().map_err(|errno| tell(&errno))?;
@@ -93,15 +96,28 @@ impl Daemon {
         };
         let server = Server::bind(&config.main.control_socket).map_err(|e| tell(&e))?;
         let proxy = Proxy::start(options, &runtime).map_err(|e| tell(&e))?;
-        let setup = Setup::apply(plan::plan(&config, way), &journal_path(&config))
-            .map_err(|e| tell(&e))?;
+        let setup =
+            Setup::apply(plan::plan(&config, way), &journal_path(&config)).map_err(|e| tell(&e))?;
         for locator in &config.locators {
-            log::info!("serving {} with {} functions", locator.prefix, runtime.functions.len());
+            log::info!(
+                "serving {} with {} functions",
+                locator.prefix,
+                runtime.functions.len()
+            );
         }
         log::info!("ready: {} workers, capture {}", options.workers, name(way));
         let path = path.to_owned();
         let undo = Undo(Some(setup));
-        Ok(Self { path, config, began, runtime, proxy, server, registry, undo })
+        Ok(Self {
+            path,
+            config,
+            began,
+            runtime,
+            proxy,
+            server,
+            registry,
+            undo,
+        })
     }
 
     /// Until SIGTERM or SIGINT.
@@ -129,8 +145,12 @@ impl Daemon {
     }
 
     fn answer_operator(&mut self) {
-        let Some(mut operator) = self.server.accept() else { return };
-        let Some(request) = operator.request() else { return };
+        let Some(mut operator) = self.server.accept() else {
+            return;
+        };
+        let Some(request) = operator.request() else {
+            return;
+        };
         let answer = match request {
             Request::Status => status::status(
                 &self.config,
@@ -231,7 +251,9 @@ fn name(way: CaptureWay) -> &'static str {
 
 /// Signals become readable; every thread inherits that they do nothing else.
 fn block_signals() -> nix::Result<SignalFd> {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+        .into_iter()
+        .collect();
     signals.thread_block()?;
     SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }

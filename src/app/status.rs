@@ -32,7 +32,11 @@ pub fn status(
             Value::Object(entry)
         })
         .collect();
-    let locators: Vec<String> = config.locators.iter().map(|l| l.prefix.to_string()).collect();
+    let locators: Vec<String> = config
+        .locators
+        .iter()
+        .map(|l| l.prefix.to_string())
+        .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
@@ -52,8 +56,11 @@ pub fn flows(mut flows: Vec<FlowSnapshot>) -> Value {
     let flows: Vec<Value> = flows
         .iter()
         .map(|flow| {
-            let functions: Vec<String> =
-                flow.functions.iter().map(|id| format!("{id:#06x}")).collect();
+            let functions: Vec<String> = flow
+                .functions
+                .iter()
+                .map(|id| format!("{id:#06x}"))
+                .collect();
             json!({
                 "client": flow.client.to_string(),
                 "server": flow.server.to_string(),
@@ -72,13 +79,18 @@ pub fn flows(mut flows: Vec<FlowSnapshot>) -> Value {
 }
 
 fn object(counters: &[(&'static str, u64)]) -> Map<String, Value> {
-    counters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+    counters
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect()
 }
 
 /// Packets of this network namespace that the kernel dropped for their headers: an SRH whose
 /// `segments_left` lies beyond its list never reaches us (`ipv6_srh_rcv`, net/ipv6/exthdrs.c).
 fn header_errors() -> Option<u64> {
     let table = fs::read_to_string("/proc/thread-self/net/snmp6").ok()?;
-    let line = table.lines().find(|line| line.starts_with("Ip6InHdrErrors "))?;
+    let line = table
+        .lines()
+        .find(|line| line.starts_with("Ip6InHdrErrors "))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }

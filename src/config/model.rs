@@ -1,6 +1,5 @@
 //! The typed model: after this border nothing is re-checked and nothing is a string.
 
-use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -111,26 +110,6 @@ pub struct Locator {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Device(pub(super) String);
 
-impl Device {
-    /// The device called `name`; `None` when the kernel would not take it for a name.
-    pub fn new(name: &str) -> Option<Self> {
-        let bad = |c: char| c == '/' || c.is_whitespace() || c.is_control();
-        ((1..=15).contains(&name.len()) && name != "." && name != ".." && !name.contains(bad))
-            .then(|| Self(name.to_owned()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// What happens to SYNs for a locator while no srv6pipes listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
@@ -209,12 +188,6 @@ pub struct Network {
     pub address: Ipv6Addr,
     /// The prefix length, 0 to 128.
     pub length: u8,
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.length)
-    }
 }
 
 /// TCP ports, both ends included.

@@ -165,6 +165,18 @@ impl AsRef<str> for Device {
 }
 
 /// The bare name: `nft` wants it in quotes.
+impl Device {
+    /// A device of this name; `None` if no device can be called so.
+    pub fn new(name: &str) -> Option<Self> {
+        name.parse().ok()
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        self.as_ref()
+    }
+}
+
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -58,7 +58,11 @@ impl Server {
 
     /// One operator who waits, if there is one.
     pub fn accept(&self) -> Option<Operator> {
-        match self.listener.accept().and_then(|(stream, _)| Operator::new(stream)) {
+        match self
+            .listener
+            .accept()
+            .and_then(|(stream, _)| Operator::new(stream))
+        {
             Ok(operator) => Some(operator),
             Err(error) => {
                 if error.kind() != io::ErrorKind::WouldBlock {
