@@ -267,6 +267,7 @@ fn the_example_in_c_builds_and_agrees_with_the_one_in_rust() {
         .arg(&copy)
         .arg("CFLAGS=-O2 -Werror"));
     fs::rename(copy.join("libxor_c.so"), dir.join("libxor_c.so")).unwrap();
+    modules::trustworthy(&dir.join("libxor_c.so"));
 
     let options = [("unknown", "x"), ("mask", "0x0f")];
     let sections = [section(1, "libxor_c.so", "xor", &options)];

@@ -129,8 +129,8 @@ fn build(what: &[&str]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whatever the umask is.
-fn trustworthy(path: &Path) {
+/// Makes a file's permissions those of a module, whatever the umask is.
+pub fn trustworthy(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
 }

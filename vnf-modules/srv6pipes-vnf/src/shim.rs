@@ -319,13 +319,17 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     INSIDE.set(true);
     // What `work` leaves half done is not used again: after a refused init or spawn there is no
     // state, and after ERROR the host calls nothing but `func_despawn`.
-    let done = catch_unwind(AssertUnwindSafe(work));
+    let done = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let panicked = Panicked(LAST_PANIC.take());
+        // What a panic carries may panic in turn when dropped, and only what that carries is
+        // leaked: a client that makes a function panic must not cost memory each time.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(payload);
+        }
+        panicked
+    });
     INSIDE.set(false);
-    done.map_err(|payload| {
-        // A payload whose own Drop panics would unwind into the host.
-        std::mem::forget(payload);
-        Panicked(LAST_PANIC.take())
-    })
+    done
 }
 
 /// A reason as text, made where a panic of its author's code is caught.
