@@ -1,6 +1,7 @@
 //! Set-up against the running kernel, in namespaces of its own. Needs root, `nft` and `ip`.
 
 mod lab;
+mod packets;
 
 use lab::{Folder, config, in_namespace, picture};
 use srv6pipes::setup::{CaptureWay, Setup, clean, plan};
