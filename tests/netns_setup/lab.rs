@@ -262,3 +262,19 @@ pub fn saved_syn(config: &Config) -> Plan {
 pub fn apply(config: &Config, folder: &Folder) -> Setup {
     Setup::apply(saved_syn(config), &folder.journal()).unwrap_or_else(|error| panic!("{error}"))
 }
+
+/// A picture without what differs between two devices of the same name: index and address.
+pub fn without_numbers(picture: &str) -> String {
+    let mut lines: Vec<&str> = picture
+        .lines()
+        .map(|line| match line.split_once(": ") {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => {
+                rest.split_once("link/ether").map_or(rest, |(kept, _)| kept)
+            }
+            _ => line,
+        })
+        .collect();
+    // nft lists chains and sets in the order they were made, devices stand in that order too.
+    lines.sort_unstable();
+    lines.join("\n")
+}
