@@ -1,11 +1,10 @@
 //! The typed model: after this border nothing is re-checked and nothing is a string.
 
-use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::mark::MarkMask;
+use crate::config::mark::{MarkMask, PathNumber};
 use crate::wire::sid::Locator as LocatorPrefix;
 
 /// Everything one configuration file says.
@@ -21,6 +20,24 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// `config return`, in file order; devices are unique.
     pub returns: Vec<ReturnPath>,
+}
+
+impl Config {
+    /// Policies and then returns, each with the number that packet marks carry.
+    pub fn paths(&self) -> impl Iterator<Item = (PathNumber, PathKind<'_>)> {
+        let policies = self.policies.iter().map(PathKind::Policy);
+        let paths = policies.chain(self.returns.iter().map(PathKind::Return));
+        (0..).map_while(PathNumber::from_index).zip(paths)
+    }
+}
+
+/// What a [`PathNumber`] stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind<'a> {
+    /// Traffic gets a segment list.
+    Policy(&'a Policy),
+    /// Answers leave by where the SYN came in.
+    Return(&'a ReturnPath),
 }
 
 /// `config srv6pipes 'main'`.
@@ -55,6 +72,14 @@ pub struct Main {
     pub preference: u32,
 }
 
+impl Main {
+    /// Where the module of a function lies.
+    pub fn module_file(&self, function: &Function) -> PathBuf {
+        // An absolute path takes the place of what it is joined to.
+        self.module_dir.join(&function.module)
+    }
+}
+
 /// How the SRH of a SYN is learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capture {
@@ -69,7 +94,7 @@ pub enum Capture {
 /// `config locator 'name'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locator {
-    /// The section's name.
+    /// The section's name, or `locator N` counted from 1.
     pub name: String,
     /// Our /80.
     pub prefix: LocatorPrefix,
@@ -84,26 +109,6 @@ pub struct Locator {
 /// A network device's name: 1 to 15 bytes, no `/`, no white space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Device(pub(super) String);
-
-impl Device {
-    /// The device called `name`; `None` when the kernel would not take it for a name.
-    pub fn new(name: &str) -> Option<Self> {
-        let bad = |c: char| c == '/' || c.is_whitespace() || c.is_control();
-        ((1..=15).contains(&name.len()) && name != "." && name != ".." && !name.contains(bad))
-            .then(|| Self(name.to_owned()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What happens to SYNs for a locator while no srv6pipes listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +164,12 @@ pub struct Policy {
     pub line: u32,
 }
 
+impl Policy {
+    /// How many segments a policy can have. The kernel's SRH has room for 127; what makes sense on
+    /// a path is far fewer, and each costs 16 bytes of every packet.
+    pub const MAX_SEGMENTS: usize = 16;
+}
+
 /// `config return`: answers to SYNs that came in by a device leave by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnPath {
@@ -171,7 +182,7 @@ pub struct ReturnPath {
 }
 
 /// An IPv6 prefix with its host bits zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
     /// The address.
     pub address: Ipv6Addr,
@@ -179,14 +190,8 @@ pub struct Network {
     pub length: u8,
 }
 
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.length)
-    }
-}
-
 /// TCP ports, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PortRange {
     /// The lowest.
     pub first: u16,

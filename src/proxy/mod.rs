@@ -1,1 +1,87 @@
-//! proxy
+//! The pipe, in the order a flow meets it.
+//!
+//! 1. [`capture`] (only `nfqueue`): holds the SYN, asks the next segment, lets the SYN go on.
+//! 2. [`door`]: accepts the connection and learns its SRH, from the capture or its saved SYN.
+//! 3. [`itinerary`]: our place in the segment list: functions to run here, segments that remain.
+//! 4. [`connect`]: from the client's address to the next segment.
+//! 5. [`session`]: the flow's life; two [`pipe`]s move its bytes through [`stage`]s.
+//! 6. [`worker`]: the event loop that does all this for its own flows.
+//!
+//! [`Proxy`] starts the threads and passes the control thread's wishes on.
+
+pub mod capture;
+pub mod chunk;
+pub mod connect;
+pub mod deadlines;
+pub mod door;
+pub mod itinerary;
+pub mod outcome;
+pub mod pipe;
+pub mod runtime;
+pub mod session;
+pub mod snapshot;
+pub mod stage;
+pub mod threads;
+pub mod worker;
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::flow::FlowTable;
+use crate::proxy::itinerary::Itinerary;
+use crate::proxy::runtime::Runtime;
+use crate::stats::Counters;
+use crate::vnf::Broken;
+
+pub use threads::{Error, Options, Proxy};
+
+/// A flow whose next segment has answered, on its way from the capture to a worker.
+#[derive(Debug)]
+pub struct Answered {
+    /// Connected to the next segment.
+    pub outbound: OwnedFd,
+    /// Where the flow goes.
+    pub itinerary: Itinerary,
+    /// The configuration its SYN met.
+    pub runtime: Arc<Runtime>,
+}
+
+/// All that threads share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// What all workers have seen.
+    pub counters: Counters,
+    /// Only with `nfqueue` capture.
+    pub answered: Option<Arc<FlowTable<Answered>>>,
+    blamed: Mutex<HashSet<u16>>,
+}
+
+impl Shared {
+    /// Shared state for workers with this table of answered flows.
+    pub fn new(answered: Option<Arc<FlowTable<Answered>>>) -> Self {
+        Self {
+            answered,
+            ..Self::default()
+        }
+    }
+
+    /// A function broke its promise: a warning the first time, so that a bad module cannot fill
+    /// the log.
+    pub fn blame(&self, function: u16, broken: Broken) {
+        let first = self
+            .blamed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(function);
+        let level = if first {
+            log::Level::Warn
+        } else {
+            log::Level::Debug
+        };
+        log::log!(
+            level,
+            "function {function:#06x} {broken}; its flow is reset"
+        );
+    }
+}

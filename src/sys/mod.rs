@@ -1,1 +1,11 @@
-//! sys
+//! Every system call we make ourselves, and nothing else.
+//!
+//! `nix` and `socket2` cover most of them safely; `unsafe` is allowed here for what they lack.
+//! File descriptors are owned from birth.
+
+pub mod end;
+pub mod kernel_pipe;
+pub mod nfqueue;
+pub mod option;
+pub mod raw;
+pub mod socket;

@@ -1,53 +1,26 @@
-//! The host's side of the module ABI: what the pipe sees of a function.
+//! The host's side of the module ABI: what the pipe sees of a function, and how it gets one.
+//!
+//! ```text
+//!  config::Function ─▶ registry ─▶ trust ─▶ loader ─▶ table      file → checked descriptions
+//!                         └──────▶ instance ─▶ dyn Transform      func_init, then per flow
+//! ```
+//!
+//! Read `vnf-modules/srv6pipes-vnf/include/srv6pipes_vnf.h` first: it is the contract.
 
-use std::net::SocketAddrV6;
+mod host;
+mod instance;
+pub mod loader;
+pub mod registry;
+pub mod table;
+pub mod trust;
 
-/// Which way bytes go: upstream is client to server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Client to server.
-    Upstream,
-    /// Server to client.
-    Downstream,
-}
+use std::fmt;
 
-/// What a function is told of the flow it is spawned for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlowInfo {
-    /// The low 32 bits of the SID.
-    pub argument: u32,
-    /// The client's address and port.
-    pub client: SocketAddrV6,
-    /// The final destination.
-    pub server: SocketAddrV6,
-}
+pub use srv6pipes_vnf::{Direction, FlowInfo, Progress, Verdict};
 
-/// What one call of a function did; already checked: `consumed` and `produced` are within the
-/// buffers of the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes taken from the front of the input.
-    pub consumed: usize,
-    /// Bytes written to the front of the output.
-    pub produced: usize,
-    /// What next.
-    pub verdict: Verdict,
-}
-
-/// What a function wants next, for one direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Call again when there is more input or more room.
-    More,
-    /// This direction ends here: nothing more will be produced; later input is dropped.
-    Finished,
-    /// Seen enough: all bytes after `consumed` go on untouched, without the function.
-    Pass,
-    /// Deliver what was produced, then end the flow in order, both directions.
-    Close,
-    /// Reset the flow now.
-    Reset,
-}
+pub use crate::vnf::instance::{InitError, SpawnError};
+pub use crate::vnf::loader::Library;
+pub use crate::vnf::registry::{Function, LoadError, Registry};
 
 /// How a function broke its promise; ends the flow by the function's failure policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +33,29 @@ pub enum Broken {
     Overconsumed,
     /// A verdict this version does not know.
     UnknownVerdict,
+    /// It consumed nothing and produced nothing, and there is nothing more to offer it.
+    Stalled,
 }
 
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "failed",
+            Self::Overproduced => "claims to have written beyond its room",
+            Self::Overconsumed => "claims to have read beyond its input",
+            Self::UnknownVerdict => "gave a verdict unknown to this version",
+            Self::Stalled => "took nothing and gave nothing, with all input and room there is",
+        })
+    }
+}
+
+impl std::error::Error for Broken {}
+
 /// One flow's function, as the pipe sees it. Dropping it is `func_despawn`.
-pub trait Transform: Send + std::fmt::Debug {
+pub trait Transform: Send + fmt::Debug {
     /// Runs the function over `input` into `output`; `end` says that `input` is the last there is.
+    ///
+    /// `input` is at most `MAX_WINDOW` bytes, `output` at least 1; the progress lies within both.
     ///
     /// # Errors
     /// When the function broke its contract: the flow must not hand it anything more.

@@ -1,0 +1,259 @@
+//! `run`: up, serve, down.
+//!
+//! ```text
+//!  up    configuration → modules → control socket → listeners and threads → kernel
+//!  down  threads (flows reset) → control socket → modules → kernel put back
+//! ```
+//! The kernel comes last, so that no SYN is sent to a listener that is not there; on the way
+//! down flows are reset while their routes still stand, so that both ends hear of it.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use serde_json::json;
+
+use crate::app::down::Undo;
+use crate::app::{Told, limits, load, status, tell};
+use crate::config::model::{Capture, Main};
+use crate::config::{self, Config};
+use crate::control::proto::Request;
+use crate::control::server::Server;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::{Options, Proxy};
+use crate::report::Chain;
+use crate::setup::Setup;
+use crate::setup::plan::{self, CaptureWay};
+use crate::vnf::Registry;
+
+/// A running daemon. The order of the fields is the order of the way down.
+#[derive(Debug)]
+struct Daemon {
+    path: PathBuf,
+    config: Config,
+    began: Instant,
+    runtime: Arc<Runtime>,
+    proxy: Proxy,
+    server: Server,
+    registry: Registry,
+    undo: Undo,
+}
+
+/// Which capture a configuration gets: the cheapest it allows. Nothing it can say today needs
+/// more than the saved SYN.
+pub fn capture_way(config: &Config) -> CaptureWay {
+    match config.main.capture {
+        Capture::Auto | Capture::SavedSyn => CaptureWay::SavedSyn,
+        Capture::Nfqueue => CaptureWay::Nfqueue,
+    }
+}
+
+/// Where what must be undone is written down: beside the control socket, on a file system that a
+/// reboot empties together with the kernel.
+pub fn journal_path(config: &Config) -> PathBuf {
+    let mut path = config.main.control_socket.clone().into_os_string();
+    path.push(".undo");
+    PathBuf::from(path)
+}
+
+/// The whole life of the daemon.
+pub fn run(path: &Path) -> Result<(), Told> {
+    let config = load(path)?;
+    if !config.main.enabled {
+        log::error!(
+            "{}: option enabled is '0'; set it to '1' to run",
+            path.display()
+        );
+        return Err(Told);
+    }
+    let signals = block_signals().map_err(|errno| tell(&errno))?;
+    limits::raise_descriptors(config.main.max_flows);
+    let mut daemon = Daemon::up(path, config)?;
+    daemon.serve(&signals)?;
+    log::info!("stopping: {} flows are reset", daemon.live_flows());
+    Ok(())
+}
+
+impl Daemon {
+    fn up(path: &Path, config: Config) -> Result<Self, Told> {
+        let began = Instant::now();
+        let registry = modules(path, &config, None).map_err(|text| {
+            eprintln!("{text}");
+            Told
+        })?;
+        let runtime = Arc::new(Runtime::new(&config, &registry, None));
+        let way = capture_way(&config);
+        let options = Options {
+            workers: workers(&config.main),
+            port: config.main.port,
+            queue: (way == CaptureWay::Nfqueue).then_some(config.main.queue),
+        };
+        let server = Server::bind(&config.main.control_socket).map_err(|e| tell(&e))?;
+        let proxy = Proxy::start(options, &runtime).map_err(|e| tell(&e))?;
+        let setup =
+            Setup::apply(plan::plan(&config, way), &journal_path(&config)).map_err(|e| tell(&e))?;
+        for locator in &config.locators {
+            log::info!(
+                "serving {} with {} functions",
+                locator.prefix,
+                runtime.functions.len()
+            );
+        }
+        log::info!("ready: {} workers, capture {}", options.workers, name(way));
+        let path = path.to_owned();
+        let undo = Undo(Some(setup));
+        Ok(Self {
+            path,
+            config,
+            began,
+            runtime,
+            proxy,
+            server,
+            registry,
+            undo,
+        })
+    }
+
+    /// Until SIGTERM or SIGINT.
+    fn serve(&mut self, signals: &SignalFd) -> Result<(), Told> {
+        loop {
+            let mut waiting = [
+                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.server.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut waiting, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(tell(&errno)),
+            }
+            match signals.read_signal() {
+                Ok(Some(signal)) if signal.ssi_signo == libc::SIGHUP.unsigned_abs() => {
+                    // Its failure is logged, and the old configuration goes on.
+                    let _ = self.reload();
+                }
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => {}
+                Err(errno) => return Err(tell(&errno)),
+            }
+            self.answer_operator();
+        }
+    }
+
+    fn answer_operator(&mut self) {
+        let Some(mut operator) = self.server.accept() else {
+            return;
+        };
+        let Some(request) = operator.request() else {
+            return;
+        };
+        let answer = match request {
+            Request::Status => status::status(
+                &self.config,
+                &self.proxy,
+                &self.runtime,
+                name(capture_way(&self.config)),
+                self.began.elapsed(),
+            ),
+            Request::Flows => status::flows(self.proxy.flows()),
+            Request::Reload => match self.reload() {
+                Ok(()) => json!({ "reloaded": true }),
+                Err(text) => json!({ "error": text }),
+            },
+        };
+        operator.answer(&answer);
+    }
+
+    fn live_flows(&self) -> u64 {
+        self.proxy.shared().counters.live_flows.value()
+    }
+
+    fn reload(&mut self) -> Result<(), String> {
+        let done = self.take_over();
+        match &done {
+            Ok(()) => log::info!("reloaded {}", self.path.display()),
+            Err(text) => log::error!("not reloaded, the old configuration goes on:\n{text}"),
+        }
+        done
+    }
+
+    /// New configuration and modules for new flows; either all of it, or nothing.
+    fn take_over(&mut self) -> Result<(), String> {
+        let config = config::load(&self.path).map_err(|problems| problems.to_string())?;
+        let fixed = needs_restart(&self.config.main, &config.main);
+        if !fixed.is_empty() {
+            return Err(format!(
+                "{}: only a restart changes option {}",
+                self.path.display(),
+                fixed.join(", ")
+            ));
+        }
+        let registry = modules(&self.path, &config, Some(&self.registry))?;
+        if let Some(setup) = &mut self.undo.0 {
+            setup
+                .transition(plan::plan(&config, capture_way(&config)))
+                .map_err(|error| Chain(&error).to_string())?;
+        }
+        self.runtime = Arc::new(Runtime::new(&config, &registry, Some(&self.runtime)));
+        self.proxy.reload(&self.runtime);
+        self.registry = registry;
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// All modules of a configuration; the text names each that fails, with its file and line.
+fn modules(path: &Path, config: &Config, old: Option<&Registry>) -> Result<Registry, String> {
+    Registry::load(&config.functions, &config.main.module_dir, old).map_err(|errors| {
+        let lines: Vec<String> = errors
+            .iter()
+            .map(|error| format!("{}:{}: {}", path.display(), error.line, Chain(error)))
+            .collect();
+        lines.join("\n")
+    })
+}
+
+/// Options that the listeners, the queue, the socket and the journal hold on to.
+fn needs_restart(old: &Main, new: &Main) -> Vec<&'static str> {
+    [
+        ("enabled", old.enabled == new.enabled),
+        ("threads", old.threads == new.threads),
+        ("capture", old.capture == new.capture),
+        ("control_socket", old.control_socket == new.control_socket),
+        ("port", old.port == new.port),
+        ("queue", old.queue == new.queue),
+        ("mark", old.mark == new.mark),
+    ]
+    .into_iter()
+    .filter_map(|(name, same)| (!same).then_some(name))
+    .collect()
+}
+
+/// `threads '0'`: two per core, as the thesis found best (section 3.4.4, figure 3.19).
+fn workers(main: &Main) -> u16 {
+    if main.threads > 0 {
+        return main.threads;
+    }
+    let cores = available_parallelism().map_or(1, |cores| cores.get());
+    u16::try_from(cores).unwrap_or(u16::MAX).saturating_mul(2)
+}
+
+fn name(way: CaptureWay) -> &'static str {
+    match way {
+        CaptureWay::SavedSyn => "saved_syn",
+        CaptureWay::Nfqueue => "nfqueue",
+    }
+}
+
+/// Signals become readable; every thread inherits that they do nothing else.
+fn block_signals() -> nix::Result<SignalFd> {
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+        .into_iter()
+        .collect();
+    signals.thread_block()?;
+    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}

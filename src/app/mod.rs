@@ -1,0 +1,122 @@
+//! The only one that knows everybody: each command of the command line, wired together.
+
+mod daemon;
+mod down;
+mod limits;
+mod status;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::cli::{Cli, Command};
+use crate::config::{self, Config};
+use crate::control::proto::Request;
+use crate::control::{client, print};
+use crate::report::Chain;
+use crate::setup;
+use crate::setup::plan::plan;
+use crate::{demo, vnf};
+
+/// Does what the words say. Errors go to the log; the exit code is 0 or 1.
+pub fn main(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        None => {
+            println!("srv6pipes {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Some(Command::Run(run)) => daemon::run(&run.config),
+        Some(Command::Check(words)) => check(&words.config),
+        Some(Command::Clean(words)) => clean(&words.config),
+        Some(Command::Doctor(_)) => doctor(),
+        Some(Command::Status(words)) => {
+            ask(&words.config, Request::Status, words.json, print::status)
+        }
+        Some(Command::Flows(words)) => ask(&words.config, Request::Flows, words.json, print::flows),
+        Some(Command::Reload(words)) => ask(&words.config, Request::Reload, false, |_| {
+            "reloaded\n".into()
+        }),
+        Some(Command::Demo(words)) => demo::run(&demo::Options {
+            modules: words.modules,
+        })
+        .map_err(|error| tell(&error)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Told) => ExitCode::FAILURE,
+    }
+}
+
+/// The operator has been told what is wrong.
+#[derive(Debug)]
+struct Told;
+
+fn tell(error: &dyn std::error::Error) -> Told {
+    log::error!("{}", Chain(error));
+    Told
+}
+
+/// The configuration; all its mistakes go to stderr as they are, for editors that jump to them.
+fn load(path: &Path) -> Result<Config, Told> {
+    config::load(path).map_err(|problems| {
+        eprintln!("{problems}");
+        Told
+    })
+}
+
+fn check(path: &Path) -> Result<(), Told> {
+    let config = load(path)?;
+    let mut missing = false;
+    for function in &config.functions {
+        let file = config.main.module_file(function);
+        if let Err(error) = vnf::trust::open(&file) {
+            eprintln!("{}:{}: {}", path.display(), function.line, Chain(&error));
+            missing = true;
+        }
+    }
+    if missing {
+        return Err(Told);
+    }
+    print!("{}", plan(&config, daemon::capture_way(&config)));
+    Ok(())
+}
+
+fn clean(path: &Path) -> Result<(), Told> {
+    let config = load(path)?;
+    match setup::clean(&daemon::journal_path(&config)) {
+        Ok(0) => println!("nothing was left behind"),
+        Ok(undone) => println!("{undone} things undone"),
+        Err(errors) => {
+            for error in &errors {
+                tell(error);
+            }
+            return Err(Told);
+        }
+    }
+    Ok(())
+}
+
+fn doctor() -> Result<(), Told> {
+    Ok(())
+}
+
+fn ask(
+    path: &Path,
+    request: Request,
+    json: bool,
+    print: impl FnOnce(&Value) -> String,
+) -> Result<(), Told> {
+    let config = load(path)?;
+    let answer = client::ask(&config.main.control_socket, request).map_err(|e| tell(&e))?;
+    if let Some(error) = answer.get("error").and_then(Value::as_str) {
+        eprintln!("{error}");
+        return Err(Told);
+    }
+    if json {
+        println!("{answer}");
+    } else {
+        print!("{}", print(&answer));
+    }
+    Ok(())
+}

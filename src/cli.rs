@@ -1,0 +1,147 @@
+//! The words of the command line, and nothing behind them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+
+/// Middleboxes for bytestreams, made explicit by IPv6 Segment Routing.
+#[derive(FromArgs, Debug)]
+pub struct Cli {
+    /// print the version
+    #[argh(switch)]
+    pub version: bool,
+    /// what to do
+    #[argh(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand)]
+pub enum Command {
+    /// `run`
+    Run(Run),
+    /// `check`
+    Check(Check),
+    /// `clean`
+    Clean(Clean),
+    /// `doctor`
+    Doctor(Doctor),
+    /// `status`
+    Status(Status),
+    /// `flows`
+    Flows(Flows),
+    /// `reload`
+    Reload(Reload),
+    /// `demo`
+    Demo(Demo),
+}
+
+/// Where the configuration is unless `-c` says otherwise, on every system.
+fn standard_file() -> PathBuf {
+    PathBuf::from("/etc/config/srv6pipes")
+}
+
+/// Set the kernel up, proxy in the foreground, undo it all at the end. SIGHUP reloads.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "run")]
+pub struct Run {
+    /// configuration file (/etc/config/srv6pipes)
+    #[argh(option, short = 'c', default = "standard_file()")]
+    pub config: PathBuf,
+}
+
+/// Read the configuration and print what `run` would do to the kernel; touch nothing.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "check")]
+pub struct Check {
+    /// configuration file (/etc/config/srv6pipes)
+    #[argh(option, short = 'c', default = "standard_file()")]
+    pub config: PathBuf,
+}
+
+/// Remove what a killed `run` left behind.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "clean")]
+pub struct Clean {
+    /// configuration file (/etc/config/srv6pipes)
+    #[argh(option, short = 'c', default = "standard_file()")]
+    pub config: PathBuf,
+}
+
+/// Say what this kernel offers and lacks, and which package brings it.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "doctor")]
+pub struct Doctor {}
+
+/// Counters, functions and modules of the running srv6pipes.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "status")]
+pub struct Status {
+    /// configuration file (/etc/config/srv6pipes)
+    #[argh(option, short = 'c', default = "standard_file()")]
+    pub config: PathBuf,
+    /// one JSON document
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// The live flows of the running srv6pipes.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "flows")]
+pub struct Flows {
+    /// configuration file (/etc/config/srv6pipes)
+    #[argh(option, short = 'c', default = "standard_file()")]
+    pub config: PathBuf,
+    /// one JSON document
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// Take over the changed configuration and modules; live flows keep theirs.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "reload")]
+pub struct Reload {
+    /// configuration file (/etc/config/srv6pipes)
+    #[argh(option, short = 'c', default = "standard_file()")]
+    pub config: PathBuf,
+}
+
+/// Two proxies between curl and a web server, on this machine, with a picture of every wire.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "demo")]
+pub struct Demo {
+    /// folder of the stock modules (that of this program)
+    #[argh(option)]
+    pub modules: Option<PathBuf>,
+}
+
+/// `EX_USAGE` of sysexits.h: the words were wrong.
+const WRONG_WORDS: u8 = 64;
+
+impl Cli {
+    /// The words this process was started with; or, if they are wrong or ask for help, what to
+    /// end with after it was printed.
+    pub fn from_words() -> Result<Self, ExitCode> {
+        let words: Vec<String> = std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let arguments: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+        match Self::from_args(&["srv6pipes"], &arguments) {
+            Ok(cli) if cli.version || cli.command.is_some() => Ok(cli),
+            Ok(_) => {
+                eprintln!("srv6pipes: what to do? `srv6pipes --help` lists the commands");
+                Err(ExitCode::from(WRONG_WORDS))
+            }
+            Err(exit) if exit.status.is_ok() => {
+                println!("{}", exit.output.trim_end());
+                Err(ExitCode::SUCCESS)
+            }
+            Err(exit) => {
+                eprintln!("{}", exit.output.trim_end());
+                Err(ExitCode::from(WRONG_WORDS))
+            }
+        }
+    }
+}

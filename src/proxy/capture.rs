@@ -1,0 +1,334 @@
+//! `nfqueue` capture: each SYN is held until the next segment has answered.
+//!
+//! ```text
+//!  SYN ─▶ hold ─▶ connect ─┬─ answered ───▶ let it go on: the kernel answers, a worker accepts
+//!                          ├─ refused ────▶ let it go on with a mark: our table answers by reset
+//!                          ├─ unreachable ▶ drop it, send what a router would send (RFC 4443)
+//!                          └─ silence ────▶ drop it: silence
+//! ```
+//! So the client sees what it would see without us. The other capture, `saved_syn`, needs no
+//! thread: see `door`.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use nfq::{Message, Verdict};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::EventFd;
+use slab::Slab;
+
+use crate::flow::{Arrival, FlowKey, FlowTable};
+use crate::proxy::connect::{self, Cause};
+use crate::proxy::deadlines::Deadlines;
+use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
+use crate::proxy::runtime::Runtime;
+use crate::proxy::worker::Command;
+use crate::proxy::{Answered, Shared};
+use crate::sys::nfqueue::NetQueue;
+use crate::sys::raw::Icmpv6;
+use crate::sys::socket;
+use crate::wire::icmpv6::{Unreachable, destination_unreachable};
+use crate::wire::syn::Syn;
+
+const QUEUE: u64 = u64::MAX;
+const WAKE: u64 = u64::MAX - 1;
+/// How often flows are looked for whose client never went on.
+const SWEEP: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct Held {
+    generation: u64,
+    message: Message,
+    itinerary: Itinerary,
+    outbound: OwnedFd,
+    runtime: Arc<Runtime>,
+}
+
+/// The capture thread's state.
+#[derive(Debug)]
+pub struct Capture {
+    queue: NetQueue,
+    epoll: Epoll,
+    wake: Arc<EventFd>,
+    commands: Receiver<Command>,
+    runtime: Arc<Runtime>,
+    shared: Arc<Shared>,
+    table: Arc<FlowTable<Answered>>,
+    icmp: Icmpv6,
+    held: Slab<Held>,
+    generation: u64,
+    deadlines: Deadlines<(usize, u64)>,
+    swept: Instant,
+}
+
+impl Capture {
+    /// Binds the queue; packets wait in it from now on.
+    pub fn new(
+        queue: u16,
+        wake: Arc<EventFd>,
+        commands: Receiver<Command>,
+        runtime: Arc<Runtime>,
+        shared: Arc<Shared>,
+        table: Arc<FlowTable<Answered>>,
+    ) -> io::Result<Self> {
+        let queue = NetQueue::bind(queue)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&queue, EpollEvent::new(EpollFlags::EPOLLIN, QUEUE))?;
+        epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        Ok(Self {
+            queue,
+            epoll,
+            wake,
+            commands,
+            runtime,
+            shared,
+            table,
+            icmp: Icmpv6::open()?,
+            held: Slab::new(),
+            generation: 0,
+            deadlines: Deadlines::default(),
+            swept: Instant::now(),
+        })
+    }
+
+    /// Serves until told to stop; SYNs held then are dropped, and sent again by their clients.
+    pub fn run(mut self) {
+        let mut events = [EpollEvent::empty(); 64];
+        loop {
+            let count = match self.epoll.wait(&mut events, self.patience()) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                Err(errno) => {
+                    log::error!("wait for SYNs: {errno}; no new flows from now on");
+                    return;
+                }
+            };
+            for event in &events[..count] {
+                match event.data() {
+                    QUEUE => self.receive(),
+                    WAKE => {
+                        if self.obey() {
+                            return;
+                        }
+                    }
+                    index => self.answered(index),
+                }
+            }
+            self.expire(Instant::now());
+        }
+    }
+
+    fn patience(&self) -> EpollTimeout {
+        let sweep = (!self.table.is_empty()).then_some(SWEEP);
+        let deadline = self.deadlines.wait(Instant::now());
+        match sweep.into_iter().chain(deadline).min() {
+            None => EpollTimeout::NONE,
+            Some(wait) => EpollTimeout::try_from(wait.as_millis().saturating_add(1))
+                .unwrap_or(EpollTimeout::MAX),
+        }
+    }
+
+    fn obey(&mut self) -> bool {
+        // A counter that was read already is no reason to fail.
+        let _ = self.wake.read();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Runtime(runtime) => self.runtime = runtime,
+                Command::Flows(_) => {}
+                Command::Stop => return true,
+            }
+        }
+        false
+    }
+
+    fn receive(&mut self) {
+        loop {
+            match self.queue.queue.recv() {
+                Ok(message) => self.hold(message),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return log::warn!("receive a SYN from the queue: {error}"),
+            }
+        }
+    }
+
+    fn hold(&mut self, message: Message) {
+        let syn = match Syn::parse(message.get_payload()) {
+            Ok(syn) if syn.bare => syn,
+            Ok(_) => return self.judge(message, Verdict::Accept),
+            Err(error) => return self.refuse(message, &Refusal::Malformed(error)),
+        };
+        let itinerary = match (&syn.srh, self.runtime.mark.path_of(message.get_nfmark())) {
+            (Some(_), _) => Itinerary::of_segments(&syn, Seen::Untouched, &self.runtime),
+            (None, Some(path)) => Itinerary::of_policy(&syn, path, &self.runtime),
+            (None, None) => return self.judge(message, Verdict::Accept),
+        };
+        let itinerary = match itinerary {
+            Ok(itinerary) => itinerary,
+            Err(refusal) => return self.refuse(message, &refusal),
+        };
+        let counters = &self.shared.counters;
+        if counters.live_flows.value() >= u64::from(self.runtime.max_flows) {
+            counters.max_flows_refused_flows.one();
+            return self.answer_by_reset(message);
+        }
+        let key = FlowKey::new(itinerary.client, itinerary.server);
+        match self.table.hold(key) {
+            Arrival::New => counters.held_syn_packets.one(),
+            // Its first copy is on the way; two would be two connections.
+            Arrival::Repeated => {
+                counters.repeated_syn_packets.one();
+                return self.judge(message, Verdict::Drop);
+            }
+            // The kernel knows what to do with it: answer again, or challenge (RFC 9293).
+            Arrival::Answered | Arrival::Live => {
+                counters.repeated_syn_packets.one();
+                return self.judge(message, Verdict::Accept);
+            }
+            Arrival::Full => {
+                counters.unheld_syn_packets.one();
+                return self.judge(message, Verdict::Drop);
+            }
+        }
+        let outbound = match connect::start(&itinerary, counters) {
+            Ok(outbound) => outbound,
+            Err(error) => return self.give_up(message, key, &error),
+        };
+        self.generation += 1;
+        let entry = self.held.vacant_entry();
+        let (index, generation) = (entry.key(), self.generation);
+        let event = EpollEvent::new(EpollFlags::EPOLLOUT, u64::try_from(index).unwrap_or(QUEUE));
+        if let Err(errno) = self.epoll.add(&outbound, event) {
+            return self.give_up(message, key, &errno.into());
+        }
+        let runtime = Arc::clone(&self.runtime);
+        self.deadlines.push(
+            Instant::now() + runtime.connect_timeout,
+            (index, generation),
+        );
+        entry.insert(Held {
+            generation,
+            message,
+            itinerary,
+            outbound,
+            runtime,
+        });
+    }
+
+    /// The next segment has answered, one way or the other.
+    fn answered(&mut self, index: u64) {
+        let held = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.held.try_remove(index));
+        let Some(held) = held else { return };
+        // From here on it is a worker's to watch.
+        let _ = self.epoll.delete(held.outbound.as_fd());
+        let key = FlowKey::new(held.itinerary.client, held.itinerary.server);
+        if let Some(error) = socket::take_error(&held.outbound) {
+            return self.give_up(held.message, key, &error);
+        }
+        let deadline = Instant::now() + held.runtime.connect_timeout;
+        let Held {
+            message,
+            itinerary,
+            outbound,
+            runtime,
+            ..
+        } = held;
+        self.table.answer(
+            key,
+            Answered {
+                outbound,
+                itinerary,
+                runtime,
+            },
+            deadline,
+        );
+        self.judge(message, Verdict::Accept);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some((_, (index, generation))) = self.deadlines.pop(now) {
+            if self
+                .held
+                .get(index)
+                .is_some_and(|held| held.generation == generation)
+            {
+                let held = self.held.remove(index);
+                let key = FlowKey::new(held.itinerary.client, held.itinerary.server);
+                socket::reset_on_close(&held.outbound);
+                self.give_up(
+                    held.message,
+                    key,
+                    &io::Error::from_raw_os_error(libc::ETIMEDOUT),
+                );
+            }
+        }
+        if now.saturating_duration_since(self.swept) >= SWEEP {
+            self.swept = now;
+            for abandoned in self.table.expire(now) {
+                self.shared.counters.abandoned_flows.one();
+                socket::reset_on_close(&abandoned.outbound);
+            }
+        }
+    }
+
+    /// The flow cannot be: the client hears why, in the way it would have heard without us.
+    fn give_up(&mut self, message: Message, key: FlowKey, error: &io::Error) {
+        self.table.forget(key);
+        let cause = Cause::of(error);
+        cause.count(&self.shared.counters);
+        log::debug!(
+            "flow {} → {}: no next segment: {error}",
+            key.client,
+            key.server
+        );
+        match cause {
+            Cause::Refused | Cause::NoResources => self.answer_by_reset(message),
+            Cause::Timeout => self.judge(message, Verdict::Drop),
+            Cause::Unreachable => {
+                let reason = match error.raw_os_error() {
+                    Some(libc::ENETUNREACH) => Unreachable::NoRoute,
+                    Some(libc::EACCES | libc::EPERM) => Unreachable::Prohibited,
+                    _ => Unreachable::Address,
+                };
+                match destination_unreachable(reason, message.get_payload()) {
+                    Ok(icmp) => {
+                        if let Err(error) = self.icmp.send(*key.client.ip(), &icmp) {
+                            log::debug!("tell {} that it is unreachable: {error}", key.client);
+                        }
+                    }
+                    Err(error) => log::debug!("quote a SYN: {error}"),
+                }
+                self.judge(message, Verdict::Drop);
+            }
+        }
+    }
+
+    fn refuse(&mut self, message: Message, refusal: &Refusal) {
+        refusal.count(&self.shared.counters);
+        log::debug!("refuse a flow: {refusal}");
+        match refusal {
+            // Whoever writes such headers will not read an answer to them.
+            Refusal::Malformed(_) | Refusal::NotOurs(_) => self.judge(message, Verdict::Drop),
+            _ => self.answer_by_reset(message),
+        }
+    }
+
+    fn answer_by_reset(&mut self, mut message: Message) {
+        let mark = self.runtime.mark;
+        message.set_nfmark((message.get_nfmark() & !mark.mask()) | mark.refused());
+        self.judge(message, Verdict::Accept);
+    }
+
+    fn judge(&mut self, mut message: Message, verdict: Verdict) {
+        message.set_verdict(verdict);
+        if let Err(error) = self.queue.queue.verdict(message) {
+            log::warn!("give a verdict on a SYN: {error}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! To the next segment, from the client's address.
+
+use std::io;
+use std::net::SocketAddrV6;
+use std::os::fd::OwnedFd;
+
+use crate::proxy::itinerary::Itinerary;
+use crate::stats::Counters;
+use crate::sys::socket;
+
+/// Starts the outbound connection of a flow.
+///
+/// It leaves from the client's own port, except when the way comes back to us, or when that port
+/// already speaks to this server: a second visit, or a connection in TIME_WAIT (thesis section
+/// 3.4.6). Another port of the client's address serves then; waiting for a minute would not.
+pub fn start(itinerary: &Itinerary, counters: &Counters) -> io::Result<OwnedFd> {
+    let header = itinerary.routing_header.as_deref();
+    let any_port = SocketAddrV6::new(*itinerary.client.ip(), 0, 0, 0);
+    if !itinerary.visits_again {
+        match socket::next_segment(itinerary.client, itinerary.server, header) {
+            Err(error) if taken(&error) => {}
+            answer => return answer,
+        }
+    }
+    counters.other_port_flows.one();
+    socket::next_segment(any_port, itinerary.server, header)
+}
+
+fn taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse
+    )
+}
+
+/// What kept a flow from its next segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It answered with a reset.
+    Refused,
+    /// No way leads there, or a router on the way said so.
+    Unreachable,
+    /// No answer.
+    Timeout,
+    /// Descriptors, memory or ports ran out here.
+    NoResources,
+}
+
+impl Cause {
+    /// Sorts an error of connect(2).
+    pub fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ECONNREFUSED | libc::ECONNRESET) => Self::Refused,
+            Some(libc::ETIMEDOUT) => Self::Timeout,
+            Some(
+                libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOBUFS
+                | libc::ENOMEM
+                | libc::EADDRNOTAVAIL
+                | libc::EADDRINUSE,
+            ) => Self::NoResources,
+            _ => Self::Unreachable,
+        }
+    }
+
+    /// Counts it.
+    pub fn count(self, counters: &Counters) {
+        match self {
+            Self::Refused => counters.next_refused_flows.one(),
+            Self::Unreachable => counters.next_unreachable_flows.one(),
+            Self::Timeout => counters.next_timeout_flows.one(),
+            Self::NoResources => counters.no_resources_flows.one(),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The way in: accept → itinerary → spawn → connect; whoever cannot be served is reset at once.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::flow::FlowKey;
+use crate::proxy::Shared;
+use crate::proxy::connect::{self, Cause};
+use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
+use crate::proxy::pipe::Pools;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::session::{Beginning, Session};
+use crate::proxy::stage::{Chain, Stage};
+use crate::sys::end::End;
+use crate::sys::{option, socket};
+use crate::vnf::FlowInfo;
+use crate::wire::syn::Syn;
+
+/// IPv6 header, the longest extension headers we read, TCP header with all options.
+const SAVED_SYN: usize = 4096;
+
+/// What accepting once brought.
+#[derive(Debug)]
+pub enum Visitor {
+    /// Nobody waits.
+    None,
+    /// Somebody came and was reset.
+    Refused,
+    /// A flow.
+    Flow(Box<Session>),
+}
+
+/// A worker's listener.
+#[derive(Debug)]
+pub struct Door {
+    listener: OwnedFd,
+    shared: Arc<Shared>,
+    /// A descriptor kept to be given up: with it, a connection can be accepted and reset when
+    /// there are no others, instead of waiting in the queue and waking us for ever.
+    spare: Option<File>,
+}
+
+impl Door {
+    /// A door with this listener behind it.
+    pub fn new(listener: OwnedFd, shared: Arc<Shared>) -> nix::Result<Self> {
+        Ok(Self {
+            listener,
+            shared,
+            spare: File::open("/dev/null").ok(),
+        })
+    }
+
+    /// Lets one visitor in.
+    pub fn open(&mut self, runtime: &Runtime, now: Instant, pools: &mut Pools) -> Visitor {
+        let inbound = match socket::accept(&self.listener) {
+            Ok(inbound) => inbound,
+            Err(error) => return self.cannot_accept(&error, pools),
+        };
+        if self.spare.is_none() {
+            self.spare = File::open("/dev/null").ok();
+        }
+        let counters = &self.shared.counters;
+        counters.accepted_flows.one();
+        if counters.live_flows.value() >= u64::from(runtime.max_flows) {
+            counters.max_flows_refused_flows.one();
+            return self.turn_away(&inbound);
+        }
+        match self.receive(&inbound, runtime) {
+            Ok(beginning) => {
+                let (outbound, chain, itinerary, connected) = beginning;
+                counters.live_flows.one();
+                if connected {
+                    counters.piped_flows.one();
+                }
+                Visitor::Flow(Box::new(Session::new(
+                    Beginning {
+                        client: itinerary.client,
+                        server: itinerary.server,
+                        inbound: End::new(inbound),
+                        outbound: End::new(outbound),
+                        chain,
+                        connect_timeout: (!connected).then_some(runtime.connect_timeout),
+                        idle_timeout: runtime.idle_timeout,
+                    },
+                    now,
+                )))
+            }
+            Err(()) => self.turn_away(&inbound),
+        }
+    }
+
+    /// Everything a flow needs; every reason against it is counted and logged here.
+    fn receive(
+        &self,
+        inbound: &OwnedFd,
+        runtime: &Runtime,
+    ) -> Result<(OwnedFd, Chain, Itinerary, bool), ()> {
+        let counters = &self.shared.counters;
+        // Without it small messages wait for acknowledgements, nothing worse.
+        let _ = socket::no_delay(inbound);
+        if let Some(table) = &self.shared.answered {
+            let key =
+                key(inbound).map_err(|error| log::debug!("name an accepted flow: {error}"))?;
+            let Some(answered) = table.take(key) else {
+                // It did not come through our queue: from this machine, or before we listened.
+                counters.no_srh_flows.one();
+                return Err(());
+            };
+            let chain = self
+                .spawn(&answered.itinerary, &answered.runtime)
+                .map_err(|()| {
+                    table.forget(key);
+                    socket::reset_on_close(&answered.outbound);
+                })?;
+            return Ok((answered.outbound, chain, answered.itinerary, true));
+        }
+        let itinerary = itinerary(inbound, runtime).map_err(|refusal| {
+            refusal.count(counters);
+            log::debug!("refuse a flow: {refusal}");
+        })?;
+        let chain = self.spawn(&itinerary, runtime)?;
+        let outbound = connect::start(&itinerary, counters).map_err(|error| {
+            Cause::of(&error).count(counters);
+            log::debug!(
+                "connect {} for {}: {error}",
+                itinerary.server,
+                itinerary.client
+            );
+        })?;
+        Ok((outbound, chain, itinerary, false))
+    }
+
+    fn spawn(&self, itinerary: &Itinerary, runtime: &Runtime) -> Result<Chain, ()> {
+        let mut stages = Vec::with_capacity(itinerary.steps.len());
+        for step in &itinerary.steps {
+            let Some(served) = runtime.functions.get(&step.function) else {
+                self.shared.counters.unknown_function_flows.one();
+                return Err(());
+            };
+            served.counters.flows.one();
+            if served.function.passes_at_once() {
+                continue;
+            }
+            let info = FlowInfo {
+                argument: step.argument,
+                client: itinerary.client,
+                server: itinerary.server,
+            };
+            match served.function.spawn(&info) {
+                Ok(transform) => stages.push(Stage {
+                    id: step.function,
+                    transform,
+                    on_failure: served.on_failure,
+                    counters: Arc::clone(&served.counters),
+                }),
+                Err(error) => {
+                    self.shared.counters.spawn_refused_flows.one();
+                    log::debug!("spawn function {:#06x}: {error}", step.function);
+                    return Err(());
+                }
+            }
+        }
+        Ok(Chain::new(stages))
+    }
+
+    fn turn_away(&self, inbound: &OwnedFd) -> Visitor {
+        socket::reset_on_close(inbound);
+        Visitor::Refused
+    }
+
+    fn cannot_accept(&mut self, error: &io::Error, pools: &mut Pools) -> Visitor {
+        match error.raw_os_error() {
+            // accept(2): errors of a connection that went away while it waited.
+            Some(libc::ECONNABORTED | libc::EPROTO | libc::EPERM | libc::EINTR) => Visitor::Refused,
+            Some(libc::EMFILE | libc::ENFILE) => {
+                pools.pipes.clear();
+                self.spare = None;
+                self.shared.counters.no_resources_flows.one();
+                let visitor = match socket::accept(&self.listener) {
+                    Ok(inbound) => self.turn_away(&inbound),
+                    Err(_) => Visitor::None,
+                };
+                self.spare = File::open("/dev/null").ok();
+                visitor
+            }
+            Some(libc::EAGAIN) => Visitor::None,
+            _ => {
+                log::warn!("accept a connection: {error}");
+                Visitor::None
+            }
+        }
+    }
+}
+
+fn key(inbound: &OwnedFd) -> io::Result<FlowKey> {
+    Ok(FlowKey::new(
+        socket::peer(inbound)?,
+        socket::local(inbound)?,
+    ))
+}
+
+/// `saved_syn` capture: what the accepted socket's SYN says.
+fn itinerary(inbound: &OwnedFd, runtime: &Runtime) -> Result<Itinerary, Refusal> {
+    let mut buffer = [0; SAVED_SYN];
+    let length = option::saved_syn(inbound, &mut buffer).unwrap_or(0);
+    if length == 0 {
+        return Err(Refusal::NoSrh);
+    }
+    let syn = Syn::parse(&buffer[..length]).map_err(Refusal::Malformed)?;
+    if syn.srh.is_some() {
+        return Itinerary::of_segments(&syn, Seen::Consumed, runtime);
+    }
+    let mark = socket::mark(inbound).unwrap_or(0);
+    let path = runtime.mark.path_of(mark).ok_or(Refusal::NoSrh)?;
+    Itinerary::of_policy(&syn, path, runtime)
+}

@@ -1,0 +1,211 @@
+//! Where a flow goes: which of our functions it meets here, and which segments remain.
+//!
+//! RFC 8754 section 4.3, but for bytestreams: the active segment is one of ours, and so may be
+//! the following ones, which then run in this process one after the other.
+//!
+//! ```text
+//!  of the SYN   [P1:xor:2a] [P1:copy:0] [P2:xor:2a] [S]       the client's way
+//!  steps         xor(0x2a)   copy(0)                          run here
+//!  routing header                       [P2:xor:2a] [S]       for the outbound socket
+//! ```
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+use crate::config::mark::PathNumber;
+use crate::proxy::runtime::Runtime;
+use crate::stats::Counters;
+use crate::wire::sid::Sid;
+use crate::wire::srh::SrhRepr;
+use crate::wire::syn::Syn;
+use crate::wire::{self, rthdr};
+
+/// One of our functions on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The function bits of the SID.
+    pub function: u16,
+    /// Its argument bits.
+    pub argument: u32,
+}
+
+/// What this proxy does with a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Itinerary {
+    /// Who opened it.
+    pub client: SocketAddrV6,
+    /// Where it ends.
+    pub server: SocketAddrV6,
+    /// Our functions, in the order of travel.
+    pub steps: Vec<Step>,
+    /// For the outbound socket; `None` when only the server remains.
+    pub routing_header: Option<Vec<u8>>,
+    /// Whether the remaining way visits us again: the flow must go on from another port then, or
+    /// its second visit could not be told from its first.
+    pub visits_again: bool,
+}
+
+/// Why a flow cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has no SRH, and no policy gives it one.
+    NoSrh,
+    /// Its headers cannot be read.
+    Malformed(wire::Error),
+    /// The active segment is not ours.
+    NotOurs(Ipv6Addr),
+    /// Several of the segments are ours, not in a row, and nothing tells which one is active.
+    Ambiguous,
+    /// The final destination is a SID of ours: there is no server behind it.
+    OwnDestination(Ipv6Addr),
+    /// No such function is configured.
+    UnknownFunction(u16),
+}
+
+/// How much of the SRH the kernel has changed before we see the SYN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// NFQUEUE: nothing, the SYN is as it came in.
+    Untouched,
+    /// `TCP_SAVED_SYN`: our nft rules wrote `segments_left` into the tag's high byte before they
+    /// set it to 0, if the SRH is where they look for it; else the kernel consumed the segments.
+    Consumed,
+}
+
+impl Itinerary {
+    /// The way that a SYN's own SRH says.
+    pub fn of_segments(syn: &Syn, seen: Seen, runtime: &Runtime) -> Result<Self, Refusal> {
+        let mut srh = syn.srh.clone().ok_or(Refusal::NoSrh)?;
+        if seen == Seen::Consumed && syn.destination != syn.final_destination {
+            // The segments were used up before they reached us, and yet it came to a SID.
+            return Err(Refusal::OwnDestination(syn.destination));
+        }
+        let position = match seen {
+            Seen::Untouched => srh.active_index(),
+            Seen::Consumed if syn.srh_directly_after_ipv6 => {
+                let [segments_left, low] = srh.tag.to_be_bytes();
+                srh.tag = u16::from(low);
+                usize::from(segments_left)
+            }
+            Seen::Consumed => sole_run(&srh, runtime)?,
+        };
+        let active = srh.segments.get(position).ok_or(Refusal::Malformed(
+            wire::Error::SegmentsLeftBeyondLast {
+                segments_left: u8::try_from(position).unwrap_or(u8::MAX),
+                last_entry: u8::try_from(srh.segments.len().saturating_sub(1)).unwrap_or(u8::MAX),
+            },
+        ))?;
+        if !runtime.owns(*active) {
+            return Err(Refusal::NotOurs(*active));
+        }
+        let travelled: Vec<Ipv6Addr> = srh.segments[..=position].iter().rev().copied().collect();
+        let (way, _) = travelled.split_at(position);
+        let mut itinerary = Self::of_way(way, ends(syn), runtime)?;
+        let own_index = position.saturating_sub(itinerary.steps.len() - 1);
+        itinerary.routing_header = srh.advance(own_index).map_err(Refusal::Malformed)?;
+        Ok(itinerary)
+    }
+
+    /// The way that a policy of ours says, for a SYN without an SRH.
+    pub fn of_policy(syn: &Syn, path: PathNumber, runtime: &Runtime) -> Result<Self, Refusal> {
+        let way = runtime.policies.get(path.index()).ok_or(Refusal::NoSrh)?;
+        let mut itinerary = Self::of_way(way, ends(syn), runtime)?;
+        let remaining = way.get(itinerary.steps.len()..).unwrap_or(&[]);
+        itinerary.routing_header = rthdr::build(remaining).map_err(Refusal::Malformed)?;
+        Ok(itinerary)
+    }
+
+    /// `way` in the order of travel, without the final destination, beginning with a SID of ours.
+    fn of_way(
+        way: &[Ipv6Addr],
+        (client, server): (SocketAddrV6, SocketAddrV6),
+        runtime: &Runtime,
+    ) -> Result<Self, Refusal> {
+        if runtime.owns(*server.ip()) {
+            return Err(Refusal::OwnDestination(*server.ip()));
+        }
+        let here = way
+            .iter()
+            .take_while(|segment| runtime.owns(**segment))
+            .count();
+        let (ours, rest) = way.split_at(here);
+        let mut steps = Vec::with_capacity(here);
+        for segment in ours {
+            let Sid {
+                function, argument, ..
+            } = Sid::from(*segment);
+            if !runtime.functions.contains_key(&function) {
+                return Err(Refusal::UnknownFunction(function));
+            }
+            steps.push(Step { function, argument });
+        }
+        if steps.is_empty() {
+            return Err(Refusal::NoSrh);
+        }
+        let visits_again = rest.iter().any(|segment| runtime.owns(*segment));
+        Ok(Self {
+            client,
+            server,
+            steps,
+            routing_header: None,
+            visits_again,
+        })
+    }
+}
+
+fn ends(syn: &Syn) -> (SocketAddrV6, SocketAddrV6) {
+    (
+        SocketAddrV6::new(syn.source, syn.source_port, 0, 0),
+        SocketAddrV6::new(syn.final_destination, syn.destination_port, 0, 0),
+    )
+}
+
+/// Our position when `segments_left` is lost: the first in the order of travel of our SIDs, if
+/// they stand in one row.
+fn sole_run(srh: &SrhRepr, runtime: &Runtime) -> Result<usize, Refusal> {
+    let ours: Vec<usize> = srh
+        .segments
+        .iter()
+        .enumerate()
+        .skip(1)
+        .filter(|(_, segment)| runtime.owns(**segment))
+        .map(|(index, _)| index)
+        .collect();
+    match ours.as_slice() {
+        [] => Err(Refusal::NoSrh),
+        [first, .., last] if last - first + 1 != ours.len() => Err(Refusal::Ambiguous),
+        [.., last] => Ok(*last),
+    }
+}
+
+impl Refusal {
+    /// Counts it.
+    pub fn count(&self, counters: &Counters) {
+        match self {
+            Self::NoSrh => counters.no_srh_flows.one(),
+            Self::Malformed(_) | Self::NotOurs(_) => counters.malformed_srh_flows.one(),
+            Self::Ambiguous => counters.ambiguous_position_flows.one(),
+            Self::OwnDestination(_) => counters.own_destination_flows.one(),
+            Self::UnknownFunction(_) => counters.unknown_function_flows.one(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSrh => write!(f, "no SRH, and no policy for it"),
+            Self::Malformed(error) => write!(f, "malformed headers: {error}"),
+            Self::NotOurs(sid) => write!(f, "the active segment {sid} is not ours"),
+            Self::Ambiguous => write!(
+                f,
+                "several segments are ours and extension headers before the SRH hide which one is \
+                 active; capture 'nfqueue' can tell"
+            ),
+            Self::OwnDestination(address) => {
+                write!(f, "the final destination {address} is a SID of ours")
+            }
+            Self::UnknownFunction(id) => write!(f, "no function {id:#06x} is configured"),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a configuration means to the data path; swapped whole on reload.
+//!
+//! A flow takes from it what it needs when it begins, and keeps that: functions by `Arc`,
+//! timeouts by value.
+
+use std::collections::HashMap;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::mark::MarkMask;
+use crate::config::model::{Config, FunctionFailure};
+use crate::stats::FunctionCounters;
+use crate::vnf::registry::{Function, Registry};
+use crate::wire::sid::Locator;
+
+/// A function that flows may name.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The module's function.
+    pub function: Arc<Function>,
+    /// What becomes of a flow in which it breaks its promise.
+    pub on_failure: FunctionFailure,
+    /// What it has seen; the same after a reload.
+    pub counters: Arc<FunctionCounters>,
+}
+
+/// The data path's view of one configuration.
+#[derive(Debug)]
+pub struct Runtime {
+    /// Our prefixes.
+    pub locators: Vec<Locator>,
+    /// Segments of each policy in the order of travel; the index is that of its path number.
+    pub policies: Vec<Vec<Ipv6Addr>>,
+    /// By the function bits of the SID.
+    pub functions: HashMap<u16, Served>,
+    /// Our bits of the packet mark.
+    pub mark: MarkMask,
+    /// Flows at once.
+    pub max_flows: u32,
+    /// How long nothing may move.
+    pub idle_timeout: Duration,
+    /// How long the next segment may take to answer.
+    pub connect_timeout: Duration,
+}
+
+impl Runtime {
+    /// Puts configuration and loaded modules together; counters of `previous` go on.
+    pub fn new(config: &Config, registry: &Registry, previous: Option<&Self>) -> Self {
+        let functions = config.functions.iter().filter_map(|configured| {
+            let function = registry.function(configured.id)?;
+            let counters = previous
+                .and_then(|p| p.functions.get(&configured.id))
+                .map_or_else(Arc::default, |served| Arc::clone(&served.counters));
+            let on_failure = configured.on_failure;
+            Some((
+                configured.id,
+                Served {
+                    function,
+                    on_failure,
+                    counters,
+                },
+            ))
+        });
+        Self {
+            locators: config
+                .locators
+                .iter()
+                .map(|locator| locator.prefix)
+                .collect(),
+            policies: config
+                .policies
+                .iter()
+                .map(|policy| policy.segments.clone())
+                .collect(),
+            functions: functions.collect(),
+            mark: config.main.mark,
+            max_flows: config.main.max_flows,
+            idle_timeout: config.main.idle_timeout,
+            connect_timeout: config.main.connect_timeout,
+        }
+    }
+
+    /// Whether a SID is one of ours.
+    pub fn owns(&self, address: Ipv6Addr) -> bool {
+        self.locators
+            .iter()
+            .any(|locator| locator.contains(address))
+    }
+}

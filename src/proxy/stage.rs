@@ -1,0 +1,74 @@
+//! A flow's functions in the order of its segment list: upstream runs them forwards, downstream
+//! backwards, as a chain of proxies would.
+
+use std::sync::Arc;
+
+use crate::config::model::FunctionFailure;
+use crate::stats::FunctionCounters;
+use crate::vnf::{Broken, Direction, Progress, Transform};
+
+/// One function of one flow.
+#[derive(Debug)]
+pub struct Stage {
+    /// Which function, for `flows`.
+    pub id: u16,
+    /// The flow's own state in the module.
+    pub transform: Box<dyn Transform>,
+    /// What becomes of the flow when the function breaks its promise.
+    pub on_failure: FunctionFailure,
+    /// What the function has seen.
+    pub counters: Arc<FunctionCounters>,
+}
+
+/// All functions of one flow.
+#[derive(Debug, Default)]
+pub struct Chain {
+    stages: Vec<Stage>,
+}
+
+impl Chain {
+    /// A chain in the order of travel from the client.
+    pub fn new(stages: Vec<Stage>) -> Self {
+        Self { stages }
+    }
+
+    /// How many functions there are.
+    pub fn len(&self) -> usize {
+        self.stages.len()
+    }
+
+    /// Whether there is none: the kernel may move the bytes.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// The functions' numbers, in the order of travel from the client.
+    pub fn ids(&self) -> impl Iterator<Item = u16> {
+        self.stages.iter().map(|stage| stage.id)
+    }
+
+    /// The stage that bytes going in `direction` meet as their `place`th.
+    pub fn stage(&mut self, direction: Direction, place: usize) -> Option<&mut Stage> {
+        let index = match direction {
+            Direction::Upstream => place,
+            Direction::Downstream => self.stages.len().checked_sub(place + 1)?,
+        };
+        self.stages.get_mut(index)
+    }
+}
+
+impl Stage {
+    /// Runs the function once and counts what it did.
+    pub fn run(
+        &mut self,
+        direction: Direction,
+        input: &[u8],
+        output: &mut [u8],
+        end: bool,
+    ) -> Result<Progress, Broken> {
+        let progress = self.transform.process(direction, input, output, end)?;
+        self.counters.in_bytes.bytes(progress.consumed);
+        self.counters.out_bytes.bytes(progress.produced);
+        Ok(progress)
+    }
+}

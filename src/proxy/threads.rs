@@ -1,0 +1,196 @@
+//! The workers and the capture as threads, and the wishes the control thread has of them.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::flow::FlowTable;
+use crate::proxy::Shared;
+use crate::proxy::capture::Capture;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::snapshot::FlowSnapshot;
+use crate::proxy::worker::{Command, Worker};
+use crate::sys::socket;
+
+/// How long `flows` waits for a worker that is busy.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What cannot change while the threads run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many workers.
+    pub workers: u16,
+    /// The listeners' port on `[::1]`.
+    pub port: u16,
+    /// The NFQUEUE to capture from; `None` is `saved_syn`.
+    pub queue: Option<u16>,
+}
+
+/// Why the threads cannot start.
+#[derive(Debug)]
+pub enum Error {
+    /// A listener on this port of `[::1]`.
+    Listen(u16, io::Error),
+    /// This NFQUEUE.
+    Queue(u16, io::Error),
+    /// A thread, or what it waits with.
+    Thread(io::Error),
+}
+
+#[derive(Debug)]
+struct Handle {
+    wake: Arc<EventFd>,
+    commands: Sender<Command>,
+    thread: JoinHandle<()>,
+}
+
+/// The running data path.
+#[derive(Debug)]
+pub struct Proxy {
+    workers: u16,
+    shared: Arc<Shared>,
+    threads: Vec<Handle>,
+}
+
+impl Proxy {
+    /// Listens, and starts all threads. Nothing reaches them before `setup` has told the kernel.
+    pub fn start(options: Options, runtime: &Arc<Runtime>) -> Result<Self, Error> {
+        let table = options.queue.map(|_| {
+            let capacity = usize::try_from(runtime.max_flows).unwrap_or(usize::MAX);
+            Arc::new(FlowTable::new(capacity))
+        });
+        let shared = Arc::new(Shared::new(table.clone()));
+        let mut proxy = Self {
+            workers: options.workers,
+            shared: Arc::clone(&shared),
+            threads: Vec::new(),
+        };
+        for number in 0..options.workers {
+            let listener =
+                socket::listener(options.port).map_err(|e| Error::Listen(options.port, e))?;
+            let (wake, commands, orders) = line().map_err(Error::Thread)?;
+            let (runtime, shared) = (Arc::clone(runtime), Arc::clone(&shared));
+            let worker = Worker::new(listener, Arc::clone(&wake), orders, runtime, shared)
+                .map_err(|errno| Error::Thread(errno.into()))?;
+            proxy.spawn(format!("worker-{number}"), wake, commands, move || {
+                worker.run()
+            })?;
+        }
+        if let (Some(queue), Some(table)) = (options.queue, table) {
+            let (wake, commands, orders) = line().map_err(Error::Thread)?;
+            let runtime = Arc::clone(runtime);
+            let capture = Capture::new(queue, Arc::clone(&wake), orders, runtime, shared, table)
+                .map_err(|error| Error::Queue(queue, error))?;
+            proxy.spawn("capture".into(), wake, commands, move || capture.run())?;
+        }
+        Ok(proxy)
+    }
+
+    /// New flows take this configuration.
+    pub fn reload(&self, runtime: &Arc<Runtime>) {
+        self.tell(|| Command::Runtime(Arc::clone(runtime)));
+    }
+
+    /// All live flows; those of a worker that is too busy to answer are missing.
+    pub fn flows(&self) -> Vec<FlowSnapshot> {
+        let (reply, answers) = mpsc::channel();
+        self.tell(|| Command::Flows(reply.clone()));
+        drop(reply);
+        let until = Instant::now() + PATIENCE;
+        let mut flows = Vec::new();
+        while let Ok(some) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            flows.extend(some);
+        }
+        flows
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> u16 {
+        self.workers
+    }
+
+    /// The counters.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for handle in &self.threads {
+            // A thread that has ended has said so in the log.
+            if handle.commands.send(command()).is_ok() {
+                let _ = handle.wake.write(1);
+            }
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        name: String,
+        wake: Arc<EventFd>,
+        commands: Sender<Command>,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Error> {
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(work)
+            .map_err(Error::Thread)?;
+        self.threads.push(Handle {
+            wake,
+            commands,
+            thread,
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Proxy {
+    /// Resets all flows and waits for the threads.
+    fn drop(&mut self) {
+        self.tell(|| Command::Stop);
+        for handle in self.threads.drain(..) {
+            if handle.thread.join().is_err() {
+                log::error!("a thread of the proxy panicked");
+            }
+        }
+    }
+}
+
+fn line() -> io::Result<(Arc<EventFd>, Sender<Command>, mpsc::Receiver<Command>)> {
+    let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+    let (commands, orders) = mpsc::channel();
+    Ok((Arc::new(EventFd::from_flags(flags)?), commands, orders))
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(port, _) => write!(
+                f,
+                "listen on [::1]:{port} (option 'port'; needs CAP_NET_ADMIN for IPV6_TRANSPARENT)"
+            ),
+            Self::Queue(queue, error) if error.raw_os_error() == Some(libc::EPERM) => {
+                write!(
+                    f,
+                    "bind NFQUEUE {queue} (option 'queue'): another program may have it"
+                )
+            }
+            Self::Queue(queue, _) => write!(
+                f,
+                "bind NFQUEUE {queue} (option 'queue'; needs the package kmod-nfnetlink-queue)"
+            ),
+            Self::Thread(_) => write!(f, "start a thread"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen(_, error) | Self::Queue(_, error) | Self::Thread(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! One worker: an epoll loop with a listener of its own and the flows it accepted.
+//!
+//! Nothing is shared with other workers but counters and, in `nfqueue` capture, the table of
+//! answered flows.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::EventFd;
+use slab::Slab;
+
+use crate::flow::FlowKey;
+use crate::proxy::Shared;
+use crate::proxy::deadlines::Deadlines;
+use crate::proxy::door::{Door, Visitor};
+use crate::proxy::outcome::Outcome;
+use crate::proxy::pipe::Pools;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::session::{Action, Session, Side};
+use crate::proxy::snapshot::{FlowSnapshot, tally};
+use crate::sys::end::End;
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 256;
+/// Connections accepted before the flows there are get their turn.
+const ACCEPTS: usize = 64;
+
+/// What the control thread asks of a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// New flows take this configuration.
+    Runtime(Arc<Runtime>),
+    /// Say which flows there are.
+    Flows(Sender<Vec<FlowSnapshot>>),
+    /// Reset all flows and end.
+    Stop,
+}
+
+/// A place in the slab, with the generation that tells its flows apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Token {
+    index: usize,
+    generation: u32,
+}
+
+const LISTENER: u64 = u64::MAX;
+const WAKE: u64 = u64::MAX - 1;
+
+#[derive(Debug)]
+struct Place {
+    generation: u32,
+    session: Session,
+    /// Waits for another turn.
+    queued: bool,
+    /// The entry of the heap that counts; others of this flow are stale.
+    scheduled: Instant,
+}
+
+/// One worker's state; [`Worker::run`] is its thread.
+#[derive(Debug)]
+pub struct Worker {
+    epoll: Epoll,
+    wake: Arc<EventFd>,
+    commands: Receiver<Command>,
+    runtime: Arc<Runtime>,
+    shared: Arc<Shared>,
+    door: Door,
+    flows: Slab<Place>,
+    generation: u32,
+    again: VecDeque<Token>,
+    deadlines: Deadlines<Token>,
+    pools: Pools,
+    now: Instant,
+}
+
+impl Worker {
+    /// A worker that accepts from `listener`.
+    pub fn new(
+        listener: OwnedFd,
+        wake: Arc<EventFd>,
+        commands: Receiver<Command>,
+        runtime: Arc<Runtime>,
+        shared: Arc<Shared>,
+    ) -> nix::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+        epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        Ok(Self {
+            epoll,
+            wake,
+            commands,
+            runtime,
+            door: Door::new(listener, Arc::clone(&shared))?,
+            shared,
+            flows: Slab::new(),
+            generation: 0,
+            again: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            pools: Pools::default(),
+            now: Instant::now(),
+        })
+    }
+
+    /// Serves until told to stop; then every flow is reset.
+    pub fn run(mut self) {
+        let mut events = [EpollEvent::empty(); EVENTS];
+        loop {
+            let count = match self.epoll.wait(&mut events, self.patience()) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                Err(errno) => {
+                    // Only a bug can make it fail (epoll_wait(2)); the other workers go on.
+                    log::error!("wait for events: {errno}; this worker ends");
+                    break;
+                }
+            };
+            self.now = Instant::now();
+            for event in &events[..count] {
+                match event.data() {
+                    LISTENER => self.accept(),
+                    WAKE => {
+                        if self.obey() {
+                            return self.stop();
+                        }
+                    }
+                    data => self.notice(data, event.events()),
+                }
+            }
+            for _ in 0..self.again.len() {
+                if let Some(token) = self.again.pop_front() {
+                    if let Some(place) = self.flows.get_mut(token.index) {
+                        place.queued = false;
+                    }
+                    self.step(token);
+                }
+            }
+            self.expire();
+        }
+        self.stop();
+    }
+
+    fn patience(&self) -> EpollTimeout {
+        if !self.again.is_empty() {
+            return EpollTimeout::ZERO;
+        }
+        match self.deadlines.wait(Instant::now()) {
+            None => EpollTimeout::NONE,
+            // A millisecond more, since the timeout is rounded down.
+            Some(wait) => EpollTimeout::try_from(wait.as_millis().saturating_add(1))
+                .unwrap_or(EpollTimeout::MAX),
+        }
+    }
+
+    /// Does what the control thread asks; whether that is to stop.
+    fn obey(&mut self) -> bool {
+        // A counter that was read already is no reason to fail.
+        let _ = self.wake.read();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Runtime(runtime) => self.runtime = runtime,
+                Command::Flows(reply) => {
+                    let flows = self
+                        .flows
+                        .iter()
+                        .map(|(_, place)| FlowSnapshot::of(&place.session, self.now));
+                    // Nobody waits for it any more: their loss.
+                    let _ = reply.send(flows.collect());
+                }
+                Command::Stop => return true,
+            }
+        }
+        false
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS {
+            match self.door.open(&self.runtime, self.now, &mut self.pools) {
+                Visitor::None => return,
+                Visitor::Refused => {}
+                Visitor::Flow(session) => self.admit(*session),
+            }
+        }
+    }
+
+    fn admit(&mut self, session: Session) {
+        let entry = self.flows.vacant_entry();
+        self.generation = self.generation.wrapping_add(1) & 0x7fff_ffff;
+        let token = Token {
+            index: entry.key(),
+            generation: self.generation,
+        };
+        let deadline = session.deadline();
+        let generation = token.generation;
+        let place = entry.insert(Place {
+            generation,
+            session,
+            queued: false,
+            scheduled: deadline,
+        });
+        for side in [Side::Inbound, Side::Outbound] {
+            let event = EpollEvent::new(End::INTEREST, token.data(side));
+            if let Err(errno) = self.epoll.add(place.session.socket(side), event) {
+                log::warn!("watch a flow of {}: {errno}", place.session.client);
+                self.shared.counters.no_resources_flows.one();
+                return self.close(token, &Outcome::Stopped);
+            }
+        }
+        self.deadlines.push(deadline, token);
+        // Registering reports what is ready already, so the first event comes by itself.
+    }
+
+    fn notice(&mut self, data: u64, events: EpollFlags) {
+        let Some((token, side)) = Token::of(data) else {
+            return;
+        };
+        let Some(place) = self.flows.get_mut(token.index) else {
+            return;
+        };
+        if place.generation != token.generation {
+            return;
+        }
+        match place.session.note(side, events) {
+            Some(outcome) => self.close(token, &outcome),
+            // Both sides' events of one round end in one step.
+            None => self.queue(token),
+        }
+    }
+
+    fn queue(&mut self, token: Token) {
+        if let Some(place) = self.flows.get_mut(token.index)
+            && !place.queued
+        {
+            place.queued = true;
+            self.again.push_back(token);
+        }
+    }
+
+    fn step(&mut self, token: Token) {
+        let Some(place) = self.flows.get_mut(token.index) else {
+            return;
+        };
+        if place.generation != token.generation {
+            return;
+        }
+        let was_connected = place.session.connected();
+        let before = tally(&place.session);
+        let action = place.session.step(self.now, &mut self.pools);
+        tally(&place.session)
+            .since(&before)
+            .count(&self.shared.counters);
+        if !was_connected && place.session.connected() {
+            self.shared.counters.piped_flows.one();
+        }
+        match action {
+            Action::Wait => {
+                let deadline = place.session.deadline();
+                if deadline < place.scheduled {
+                    place.scheduled = deadline;
+                    self.deadlines.push(deadline, token);
+                }
+            }
+            Action::Again => self.queue(token),
+            Action::Close(outcome) => self.close(token, &outcome),
+        }
+    }
+
+    fn expire(&mut self) {
+        while let Some((when, token)) = self.deadlines.pop(self.now) {
+            let Some(place) = self.flows.get_mut(token.index) else {
+                continue;
+            };
+            if place.generation != token.generation || place.scheduled != when {
+                continue;
+            }
+            match place.session.late(self.now) {
+                Some(outcome) => self.close(token, &outcome),
+                None => {
+                    place.scheduled = place.session.deadline();
+                    self.deadlines.push(place.scheduled, token);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, token: Token, outcome: &Outcome) {
+        let Some(place) = self.flows.try_remove(token.index) else {
+            return;
+        };
+        let session = place.session;
+        let counters = &self.shared.counters;
+        outcome.count(counters);
+        counters.live_flows.gone();
+        match outcome {
+            Outcome::Broken(id, broken) => self.shared.blame(*id, *broken),
+            _ => log::debug!("flow {} → {}: {outcome}", session.client, session.server),
+        }
+        if let Some(table) = &self.shared.answered {
+            table.forget(FlowKey::new(session.client, session.server));
+        }
+        // Closing the sockets takes them out of epoll (epoll(7), question 6): nobody else has
+        // a copy of their descriptors.
+        session.close(outcome, &mut self.pools);
+    }
+
+    fn stop(&mut self) {
+        let tokens: Vec<Token> = self
+            .flows
+            .iter()
+            .map(|(index, place)| Token {
+                index,
+                generation: place.generation,
+            })
+            .collect();
+        for token in tokens {
+            self.close(token, &Outcome::Stopped);
+        }
+    }
+}
+
+impl Token {
+    fn data(self, side: Side) -> u64 {
+        // The slab never holds 2^32 flows: each has two descriptors, and those are ints.
+        let index = u64::try_from(self.index).unwrap_or(u64::MAX) & 0xffff_ffff;
+        index << 32 | u64::from(self.generation) << 1 | u64::from(side == Side::Outbound)
+    }
+
+    fn of(data: u64) -> Option<(Self, Side)> {
+        let index = usize::try_from(data >> 32).ok()?;
+        let generation = u32::try_from((data & 0xffff_ffff) >> 1).ok()?;
+        let side = if data & 1 == 1 {
+            Side::Outbound
+        } else {
+            Side::Inbound
+        };
+        Some((Self { index, generation }, side))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_epoll() {
+        for side in [Side::Inbound, Side::Outbound] {
+            for (index, generation) in [(0, 0), (7, 1), (0xffff_fffe, 0x7fff_ffff)] {
+                let token = Token { index, generation };
+                assert_eq!(Token::of(token.data(side)), Some((token, side)));
+                assert!(token.data(side) < WAKE);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! One end of a flow: a connected socket and what epoll last said of it.
+//!
+//! Registered edge-triggered once for everything (epoll(7)), so readiness is remembered here and
+//! taken back when the kernel answers `EAGAIN`.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::epoll::EpollFlags;
+
+use crate::sys::socket;
+
+/// A connected, non-blocking socket and its readiness.
+#[derive(Debug)]
+pub struct End {
+    socket: OwnedFd,
+    readable: bool,
+    writable: bool,
+    /// The peer has sent its FIN, or the connection is gone: no further edge will tell.
+    hung_up: bool,
+    /// A read has found the end of the stream.
+    ended: bool,
+}
+
+/// What one attempt to read, write or splice moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// This many bytes, at least one.
+    Bytes(usize),
+    /// The stream has ended.
+    End,
+    /// Nothing now: an edge will come.
+    Blocked,
+}
+
+impl End {
+    /// What to register the socket for, once.
+    pub const INTEREST: EpollFlags = EpollFlags::EPOLLIN
+        .union(EpollFlags::EPOLLOUT)
+        .union(EpollFlags::EPOLLRDHUP)
+        .union(EpollFlags::EPOLLET);
+
+    /// An end of which nothing is known yet.
+    pub fn new(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            readable: false,
+            writable: false,
+            hung_up: false,
+            ended: false,
+        }
+    }
+
+    /// Takes over what epoll said.
+    pub fn note(&mut self, events: EpollFlags) {
+        if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP) {
+            self.readable = true;
+        }
+        if events.contains(EpollFlags::EPOLLOUT) {
+            self.writable = true;
+        }
+        if events.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+            self.hung_up = true;
+            self.readable = true;
+        }
+    }
+
+    /// Whether reading may succeed.
+    pub fn readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Whether writing may succeed.
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Whether a read has found the end of the stream.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// A splice found nothing to read, or no room to write.
+    pub fn blocked(&mut self, reading: bool) {
+        if reading {
+            self.readable = false;
+        } else {
+            self.writable = false;
+        }
+    }
+
+    /// Reads into `buffer`, which is not empty.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Moved> {
+        loop {
+            match nix::unistd::read(&self.socket, buffer) {
+                Ok(0) => {
+                    self.ended = true;
+                    self.readable = false;
+                    return Ok(Moved::End);
+                }
+                Ok(n) => {
+                    // A short read emptied the socket, and what comes next is a new edge. Unless
+                    // the FIN is already there: its edge has passed.
+                    if n < buffer.len() && !self.hung_up {
+                        self.readable = false;
+                    }
+                    return Ok(Moved::Bytes(n));
+                }
+                Err(Errno::EAGAIN) => {
+                    self.readable = false;
+                    return Ok(Moved::Blocked);
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Writes from `bytes`, which is not empty.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Moved> {
+        loop {
+            match nix::unistd::write(&self.socket, bytes) {
+                Ok(n) => {
+                    if n < bytes.len() {
+                        self.writable = false;
+                    }
+                    return Ok(Moved::Bytes(n));
+                }
+                Err(Errno::EAGAIN) => {
+                    self.writable = false;
+                    return Ok(Moved::Blocked);
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Sends a FIN: no more bytes will be written.
+    pub fn finish(&self) -> io::Result<()> {
+        let socket = socket2::SockRef::from(&self.socket);
+        socket.shutdown(Shutdown::Write)
+    }
+
+    /// The error the connection ended with, if it did.
+    pub fn take_error(&self) -> Option<io::Error> {
+        socket::take_error(&self.socket)
+    }
+
+    /// Makes dropping this end a reset.
+    pub fn reset_on_close(&self) {
+        socket::reset_on_close(&self.socket);
+    }
+}
+
+impl AsFd for End {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

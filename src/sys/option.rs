@@ -1,0 +1,80 @@
+//! Socket options that neither `nix` nor `socket2` has: ipv6(7), tcp(7), RFC 3542 section 7.
+#![allow(
+    unsafe_code,
+    reason = "setsockopt and getsockopt of options no crate wraps"
+)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use libc::c_int;
+
+/// `TCP_SAVE_SYN`, include/uapi/linux/tcp.h, Linux 4.2.
+const TCP_SAVE_SYN: c_int = 27;
+/// `TCP_SAVED_SYN`, the same.
+const TCP_SAVED_SYN: c_int = 28;
+
+/// Gives a listener's accepted sockets the headers of their SYN.
+pub fn save_syn(listener: impl AsFd) -> io::Result<()> {
+    set(
+        listener,
+        libc::IPPROTO_TCP,
+        TCP_SAVE_SYN,
+        &1u32.to_ne_bytes(),
+    )
+}
+
+/// The IPv6 header, extension headers and TCP header of the SYN that made this socket.
+///
+/// Returns how many bytes of `buffer` were filled: 0 when none was saved. The kernel forgets the
+/// SYN with this call. `EINVAL` when `buffer` is too small.
+pub fn saved_syn(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    get(socket, libc::IPPROTO_TCP, TCP_SAVED_SYN, buffer)
+}
+
+/// Puts a routing header before all segments of this connection, the SYN included
+/// (`IPV6_RTHDR`; net/ipv6/ipv6_sockglue.c takes type 4 since Linux 4.10).
+pub fn routing_header(socket: impl AsFd, header: &[u8]) -> io::Result<()> {
+    set(socket, libc::IPPROTO_IPV6, libc::IPV6_RTHDR, header)
+}
+
+fn set(socket: impl AsFd, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(value.len())
+        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    // SAFETY: the descriptor is borrowed for the whole call, and `value` points at `length`
+    // readable bytes (setsockopt(2) copies them and keeps no pointer).
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            value.as_ptr().cast(),
+            length,
+        )
+    };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn get(socket: impl AsFd, level: c_int, name: c_int, value: &mut [u8]) -> io::Result<usize> {
+    let mut length = libc::socklen_t::try_from(value.len())
+        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    // SAFETY: the descriptor is borrowed for the whole call, `value` points at `length` writable
+    // bytes, and `length` is a live socklen_t (getsockopt(2)).
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            value.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    usize::try_from(length).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}

@@ -1,0 +1,259 @@
+//! From the configuration's functions to functions that can be spawned.
+//!
+//! A reload builds a new registry beside the old one and takes over what did not change. Flows
+//! keep the function they were spawned from; it is deinitialised when its last flow is gone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use srv6pipes_vnf::abi;
+
+use crate::config::model::{self, FunctionFailure};
+use crate::vnf::instance::{Active, InitError, SpawnError};
+use crate::vnf::loader::{Library, OpenError};
+use crate::vnf::{FlowInfo, Transform, trust};
+
+/// Every configured function, ready.
+#[derive(Debug, Default)]
+pub struct Registry {
+    functions: BTreeMap<u16, Arc<Function>>,
+}
+
+/// A configured function.
+#[derive(Debug)]
+pub struct Function {
+    configured: model::Function,
+    library: Arc<Library>,
+    active: Arc<Active>,
+    summary: String,
+    version: String,
+    passes_at_once: bool,
+}
+
+/// Why one `config function` section cannot be had.
+#[derive(Debug)]
+pub struct LoadError {
+    /// Line of the section in the configuration.
+    pub line: u32,
+    /// The section's `option id`.
+    pub id: u16,
+    /// Its `option name`.
+    pub name: String,
+    /// The module's file, as configured and looked up.
+    pub module: PathBuf,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// What is wrong with a section's module or function.
+#[derive(Debug)]
+pub enum Reason {
+    /// The module cannot be loaded; shared by all sections that name it.
+    Module(Arc<OpenError>),
+    /// The module has no function of that name, but these.
+    NoFunction(Vec<String>),
+    /// The function does not want to.
+    Init(InitError),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            line,
+            id,
+            name,
+            module,
+            reason,
+        } = self;
+        let module = module.display();
+        write!(f, "line {line}: function {id:#06x} '{name}' of {module}: ")?;
+        match reason {
+            Reason::Module(error) => error.fmt(f),
+            Reason::NoFunction(offered) => {
+                write!(f, "the module offers only: {}", offered.join(", "))
+            }
+            Reason::Init(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.reason {
+            Reason::Module(error) => Some(&**error),
+            Reason::NoFunction(_) => None,
+            Reason::Init(error) => Some(error),
+        }
+    }
+}
+
+impl Registry {
+    /// Loads the modules and initialises the functions that `previous` does not have already: a
+    /// module whose file did not change is not loaded again, and a function of it with the same id
+    /// and options is not initialised again.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the configuration; `previous` is untouched.
+    pub fn load(
+        functions: &[model::Function],
+        module_dir: &Path,
+        previous: Option<&Self>,
+    ) -> Result<Self, Vec<LoadError>> {
+        let mut modules = Modules::new(previous);
+        let mut registry = Self::default();
+        let mut errors = Vec::new();
+        for configured in functions {
+            let module = module_dir.join(&configured.module);
+            let before = previous.and_then(|previous| previous.functions.get(&configured.id));
+            match modules
+                .open(&module)
+                .and_then(|library| ready(configured, library, before))
+            {
+                Ok(function) => {
+                    registry.functions.insert(configured.id, function);
+                }
+                Err(reason) => errors.push(LoadError {
+                    line: configured.line,
+                    id: configured.id,
+                    name: configured.name.clone(),
+                    module,
+                    reason,
+                }),
+            }
+        }
+        if errors.is_empty() {
+            Ok(registry)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The function with these 16 bits of a SID.
+    pub fn function(&self, id: u16) -> Option<Arc<Function>> {
+        self.functions.get(&id).cloned()
+    }
+
+    /// All functions, by id.
+    pub fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.functions.values()
+    }
+}
+
+impl Function {
+    /// The 16 function bits of the SID.
+    pub fn id(&self) -> u16 {
+        self.configured.id
+    }
+
+    /// Its name in the module.
+    pub fn name(&self) -> &str {
+        &self.configured.name
+    }
+
+    /// One line for people, from the module.
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// Its version, from the module.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The module's file, without symbolic links.
+    pub fn module(&self) -> &Path {
+        self.library.path()
+    }
+
+    /// What becomes of a flow when the function fails.
+    pub fn on_failure(&self) -> FunctionFailure {
+        self.configured.on_failure
+    }
+
+    /// Whether it looks at no byte and no flow: there is no need to spawn it.
+    pub fn passes_at_once(&self) -> bool {
+        self.passes_at_once
+    }
+
+    /// Begins a flow; to be called on the worker that carries it.
+    ///
+    /// # Errors
+    /// When the function refuses the flow.
+    pub fn spawn(&self, flow: &FlowInfo) -> Result<Box<dyn Transform>, SpawnError> {
+        Ok(Box::new(self.active.spawn(flow)?))
+    }
+}
+
+/// The modules of one load: each file is opened once, and known files are not loaded again.
+struct Modules {
+    known: Vec<Arc<Library>>,
+    opened: HashMap<PathBuf, Result<Arc<Library>, Arc<OpenError>>>,
+}
+
+impl Modules {
+    fn new(previous: Option<&Registry>) -> Self {
+        let known = previous.into_iter().flat_map(Registry::functions);
+        Self {
+            known: known.map(|f| Arc::clone(&f.library)).collect(),
+            opened: HashMap::new(),
+        }
+    }
+
+    fn open(&mut self, path: &Path) -> Result<Arc<Library>, Reason> {
+        if !self.opened.contains_key(path) {
+            let opened = self.find_or_load(path).map_err(Arc::new);
+            self.opened.insert(path.to_owned(), opened.clone());
+            return opened.map_err(Reason::Module);
+        }
+        self.opened[path].clone().map_err(Reason::Module)
+    }
+
+    fn find_or_load(&mut self, path: &Path) -> Result<Arc<Library>, OpenError> {
+        // A file that is as it was is still judged: its permissions may not be.
+        let trusted = trust::open(path).map_err(OpenError::Trust)?;
+        let same = |library: &&Arc<Library>| {
+            library.path() == trusted.path && library.identity() == trusted.identity
+        };
+        if let Some(library) = self.known.iter().find(same) {
+            return Ok(Arc::clone(library));
+        }
+        let library = Arc::new(Library::load(trusted)?);
+        self.known.push(Arc::clone(&library));
+        Ok(library)
+    }
+}
+
+fn ready(
+    configured: &model::Function,
+    library: Arc<Library>,
+    before: Option<&Arc<Function>>,
+) -> Result<Arc<Function>, Reason> {
+    let Some(offered) = library
+        .functions()
+        .iter()
+        .find(|f| f.name == configured.name)
+    else {
+        let names = library.functions().iter().map(|f| f.name.clone()).collect();
+        return Err(Reason::NoFunction(names));
+    };
+    let before = before.filter(|before| {
+        Arc::ptr_eq(&before.library, &library)
+            && before.configured.name == configured.name
+            && before.configured.options == configured.options
+    });
+    let active = match before {
+        Some(before) => Arc::clone(&before.active),
+        None => Arc::new(Active::init(offered, &configured.options).map_err(Reason::Init)?),
+    };
+    Ok(Arc::new(Function {
+        configured: configured.clone(),
+        active,
+        summary: offered.summary.clone(),
+        version: offered.version.clone(),
+        passes_at_once: offered.capabilities & abi::CAP_PASS_AT_ONCE != 0,
+        library,
+    }))
+}

@@ -1,0 +1,239 @@
+/*
+ * srv6pipes_vnf.h - how srv6pipes and its modules talk.  This file is the contract.
+ *
+ * A module is a shared object (.so).  It offers functions; a function works on the bytes of TCP
+ * flows.  The module exports one data symbol, `all_funcs`: an array that describes each function
+ * by five calls.  The names are those of the SRv6Pipes thesis, section 3.4.5.
+ *
+ * TRUST.  A module runs inside srv6pipes, with all its rights: it can read every flow and change
+ * the router.  What this file asks for and the host checks prevents accidents, not malice.  That
+ * is why the host loads nothing that others than root can write.
+ *
+ * LIFE CYCLE.
+ *
+ *     dlopen                                      once per version of the file, never undone
+ *       func_init                                 once per `config function` of the configuration
+ *         func_spawn                              once per flow
+ *           func_process, func_process, ...       any number of times, both directions
+ *         func_despawn                            once per flow whose func_spawn returned 0
+ *       func_deinit                               once, if func_init returned 0, after the last flow
+ *
+ * A new version of the file is loaded beside the old one; flows that run keep the old code.
+ *
+ * THREADS.  Every call carries a tag:
+ *   [control-thread]  the one thread that starts and reloads srv6pipes.
+ *   [worker-thread]   one of several threads that carry flows.  Calls for one flow never overlap;
+ *                     calls for different flows do, also inside one function.  Do not rely on a
+ *                     flow always meeting the same thread: keep state in flow_state, not in
+ *                     thread-locals.
+ *   [any-thread]      any of them, with nothing else running in the same function.
+ *   [thread-safe]     a call of the host that may be made from everywhere, at any time.
+ * Nothing may block: the thread carries other flows too.
+ * No C++ exception, Rust panic or longjmp may leave a call.
+ *
+ * POINTERS handed to a call are valid until it returns, unless this file says otherwise.
+ *
+ * VERSIONS.  A structure only ever grows at its end, and says how large its writer knew it.  The
+ * host refuses a module of another SRV6PIPES_ABI_MAJOR; a module of another minor loads, and
+ * reads a field beyond the ones below only if struct_size covers it.  What the future brings
+ * beyond that comes as an extension, by name (struct srv6pipes_host).
+ *
+ * C99 and C++ clean.  Copyright: Apache-2.0, as srv6pipes.
+ */
+#ifndef SRV6PIPES_VNF_H
+#define SRV6PIPES_VNF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SRV6PIPES_ABI_MAJOR 0
+#define SRV6PIPES_ABI_MINOR 1
+
+/* The host tries again with at least this much room for output, bytes. */
+#define SRV6PIPES_MIN_ROOM 4096
+/* The most input the host ever offers in one call, and as much as a function may ask to see
+ * before it consumes any, bytes. */
+#define SRV6PIPES_MAX_WINDOW 65536
+
+/* ---- What the host tells the module ---------------------------------------------------- */
+
+/* Levels of struct srv6pipes_host.log; any other number counts as DEBUG. */
+#define SRV6PIPES_LOG_ERROR 1 /* the operator must act */
+#define SRV6PIPES_LOG_WARN 2  /* it works, but worse than it should */
+#define SRV6PIPES_LOG_INFO 3  /* life cycle, one line each */
+#define SRV6PIPES_LOG_DEBUG 4 /* per flow */
+#define SRV6PIPES_LOG_TRACE 5 /* per event */
+
+/* What the host does for modules.  The host owns it; it is valid, and stays where it is, as long
+ * as the process lives. */
+struct srv6pipes_host {
+    uint32_t struct_size; /* bytes, as this host knows the structure */
+
+    /* [thread-safe]
+     * One line for the log, under the function's name.  `host` is this structure; `message` is
+     * UTF-8, ends with NUL, without a line end; more than 1024 bytes are cut. */
+    void (*log)(const struct srv6pipes_host *host, uint32_t level, const char *message);
+
+    /* [thread-safe]
+     * The extension of that name, for instance "srv6pipes.timer/1", or NULL if this host has
+     * none; ABI 0.1 defines none.  What is returned lives as long as the process. */
+    const void *(*get_extension)(const struct srv6pipes_host *host, const char *id);
+};
+
+/* One `option` (or one value of a `list`) of the function's UCI section. */
+struct srv6pipes_option {
+    const char *key;   /* never NULL */
+    const char *value; /* never NULL */
+};
+
+/* For func_init: what the operator configured.  Valid until func_init returns, except `host`. */
+struct srv6pipes_setup {
+    uint32_t struct_size; /* bytes, as this host knows the structure */
+    uint16_t abi_major;   /* of the host */
+    uint16_t abi_minor;
+    const char *host_version;               /* "0.1.0": for the log, not for decisions */
+    const struct srv6pipes_option *options; /* in the order of the file; NULL if there is none */
+    size_t option_count;
+    const struct srv6pipes_host *host; /* may be kept */
+};
+
+/* For func_spawn: the flow. */
+struct srv6pipes_flow {
+    uint32_t struct_size;       /* bytes, as this host knows the structure */
+    uint32_t argument;          /* the low 32 bits of the SID */
+    uint8_t client_address[16]; /* IPv6, network order */
+    uint8_t server_address[16]; /* the flow's final destination */
+    uint16_t client_port;       /* host order */
+    uint16_t server_port;
+};
+
+/* ---- What a function answers ------------------------------------------------------------ */
+
+/* Directions of func_process. */
+#define SRV6PIPES_UPSTREAM 0   /* client to server */
+#define SRV6PIPES_DOWNSTREAM 1 /* server to client */
+
+/* Flags of func_process; bits not listed are zero now and to be ignored. */
+#define SRV6PIPES_END 1u /* `in` is the last input of this direction */
+
+/* Verdicts of func_process.  They concern the direction of the call unless they say otherwise. */
+#define SRV6PIPES_MORE 0     /* call again when there is more input or more room */
+#define SRV6PIPES_FINISHED 1 /* the direction ends after what was produced; other input is dropped */
+#define SRV6PIPES_PASS 2     /* what comes after `consumed` goes on untouched, by the kernel */
+#define SRV6PIPES_CLOSE 3    /* both directions: deliver what was produced, then end in order */
+#define SRV6PIPES_RESET 4    /* both directions: reset now; what was produced is dropped */
+#define SRV6PIPES_ERROR 5    /* the function failed: the operator's `on_failure` decides */
+
+/* Answer of func_process. */
+struct srv6pipes_result {
+    size_t consumed;  /* bytes taken from the front of `in`; at most in_len */
+    size_t produced;  /* bytes written to the front of `out`; at most out_cap */
+    uint32_t verdict; /* one of the above */
+};
+
+/* ---- What the module tells the host ----------------------------------------------------- */
+
+/* Bits of `capabilities`.  Bits not listed are for later: set them to zero; this host ignores
+ * them. */
+
+/* The function never looks at a byte, nor at a flow.  The host may leave out func_spawn,
+ * func_process and func_despawn and let the kernel move the bytes from the first one on. */
+#define SRV6PIPES_CAP_PASS_AT_ONCE (UINT64_C(1) << 0)
+
+/* One function.  The host reads it, and the texts it points to, right after dlopen and runs
+ * nothing for that (but what the module has itself run at dlopen: its constructors).  Everything
+ * here is constant, owned by the module, and lies in its image. */
+struct srv6pipes_func {
+    uint16_t abi_major;   /* SRV6PIPES_ABI_MAJOR */
+    uint16_t abi_minor;   /* SRV6PIPES_ABI_MINOR */
+    uint32_t struct_size; /* sizeof(struct srv6pipes_func): also the stride of the array */
+
+    /* UTF-8 without control characters, ended by NUL, never NULL. */
+    const char *name;    /* what `option name` says: 1 to 63 bytes, unique in the module */
+    const char *summary; /* one line for people, at most 255 bytes */
+    const char *version; /* of the function, at most 63 bytes */
+
+    uint64_t capabilities; /* SRV6PIPES_CAP_... */
+
+    /* All five are there; none may be NULL. */
+
+    /* [control-thread]
+     * Makes the function ready for one `config function` section.  Several sections may name the
+     * same function: each gets a state of its own.  `*function_state` is NULL at the call; what
+     * it is set to, NULL too, is handed to func_spawn and func_deinit and belongs to the module.
+     * Returns 0, or another number to refuse: the configuration is then not taken, the number is
+     * told to the operator (log the reason), and neither func_spawn nor func_deinit is called. */
+    int (*func_init)(const struct srv6pipes_setup *setup, void **function_state);
+
+    /* [worker-thread]
+     * A flow begins.  `*flow_state` is NULL at the call; what it is set to, NULL too, is handed
+     * to func_process and func_despawn and belongs to the module.
+     * Returns 0, or another number to refuse: the flow then ends by the operator's `on_failure`,
+     * and neither func_process nor func_despawn is called for it. */
+    int (*func_spawn)(void *function_state, const struct srv6pipes_flow *flow, void **flow_state);
+
+    /* [worker-thread]
+     * Takes bytes of one direction from `in`, gives bytes to `out`, as many as it likes of each.
+     * Both directions of a flow share flow_state and never run at once.
+     *
+     * What the host promises:
+     *   - `in` and `out` do not overlap.  in_len is at most SRV6PIPES_MAX_WINDOW and may be 0;
+     *     `in` must not be read then.  out_cap is at least 1.
+     *   - Input that was not consumed comes again, in front of what arrived since.
+     *   - After SRV6PIPES_MORE it calls again when there is input this call did not consume and
+     *     this call did something; or when input arrived; or when less than SRV6PIPES_MIN_ROOM of
+     *     `out` was left and there is room again, then perhaps with in_len 0.  So a function keeps
+     *     back output only if it does not fit.
+     *   - A call that consumed and produced nothing, with SRV6PIPES_MORE, is repeated only with
+     *     more input or more room: out_cap is then SRV6PIPES_MIN_ROOM or more, and a function
+     *     that waits for input is offered up to SRV6PIPES_MAX_WINDOW of it.
+     *   - Once SRV6PIPES_END was given, it is given in every later call of the direction, with
+     *     the input that is left and in the end with in_len 0, until the function says
+     *     SRV6PIPES_FINISHED.  A direction that is reset gets no SRV6PIPES_END.
+     *   - After FINISHED or PASS no call for this direction; after CLOSE, RESET or ERROR none but
+     *     func_despawn.
+     *
+     * What the host checks, and ends the flow by the operator's `on_failure` if it does not hold:
+     *   - consumed <= in_len, produced <= out_cap, the verdict is listed above;
+     *   - SRV6PIPES_MORE with nothing consumed and nothing produced is no answer once the host
+     *     has no more to offer: with SRV6PIPES_MIN_ROOM or more of room, and either
+     *     SRV6PIPES_MAX_WINDOW of input or SRV6PIPES_END. */
+    struct srv6pipes_result (*func_process)(void *flow_state, uint32_t direction,
+                                            const uint8_t *in, size_t in_len,
+                                            uint8_t *out, size_t out_cap, uint32_t flags);
+
+    /* [worker-thread]
+     * The flow is over, whichever way: free flow_state. */
+    void (*func_despawn)(void *flow_state);
+
+    /* [any-thread]
+     * The function is no longer configured and its last flow is over: free function_state.  The
+     * code stays in memory. */
+    void (*func_deinit)(void *function_state);
+};
+
+#if defined(__GNUC__)
+#define SRV6PIPES_EXPORT __attribute__((visibility("default")))
+#else
+#define SRV6PIPES_EXPORT
+#endif
+
+/* The last entry of all_funcs: all zero. */
+#ifdef __cplusplus
+#define SRV6PIPES_LAST_FUNC {}
+#else
+#define SRV6PIPES_LAST_FUNC {0}
+#endif
+
+/* The module defines this: 1 to 64 functions, then SRV6PIPES_LAST_FUNC. */
+SRV6PIPES_EXPORT extern const struct srv6pipes_func all_funcs[];
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SRV6PIPES_VNF_H */

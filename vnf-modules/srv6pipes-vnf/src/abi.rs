@@ -1,0 +1,165 @@
+//! The ABI as Rust sees it: `include/srv6pipes_vnf.h`, line by line, and nothing else.
+//!
+//! The header is the contract and says what everything means; `tests/module_abi.rs` of srv6pipes
+//! compares the two, size by size and offset by offset.
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// `SRV6PIPES_ABI_MAJOR`.
+pub const ABI_MAJOR: u16 = 0;
+/// `SRV6PIPES_ABI_MINOR`.
+pub const ABI_MINOR: u16 = 1;
+
+/// `SRV6PIPES_MIN_ROOM`, bytes.
+pub const MIN_ROOM: usize = 4096;
+/// `SRV6PIPES_MAX_WINDOW`, bytes.
+pub const MAX_WINDOW: usize = 65536;
+
+/// `SRV6PIPES_LOG_ERROR`.
+pub const LOG_ERROR: u32 = 1;
+/// `SRV6PIPES_LOG_WARN`.
+pub const LOG_WARN: u32 = 2;
+/// `SRV6PIPES_LOG_INFO`.
+pub const LOG_INFO: u32 = 3;
+/// `SRV6PIPES_LOG_DEBUG`.
+pub const LOG_DEBUG: u32 = 4;
+/// `SRV6PIPES_LOG_TRACE`.
+pub const LOG_TRACE: u32 = 5;
+
+/// `SRV6PIPES_UPSTREAM`.
+pub const UPSTREAM: u32 = 0;
+/// `SRV6PIPES_DOWNSTREAM`.
+pub const DOWNSTREAM: u32 = 1;
+
+/// `SRV6PIPES_END`.
+pub const END: u32 = 1;
+
+/// `SRV6PIPES_MORE`.
+pub const MORE: u32 = 0;
+/// `SRV6PIPES_FINISHED`.
+pub const FINISHED: u32 = 1;
+/// `SRV6PIPES_PASS`.
+pub const PASS: u32 = 2;
+/// `SRV6PIPES_CLOSE`.
+pub const CLOSE: u32 = 3;
+/// `SRV6PIPES_RESET`.
+pub const RESET: u32 = 4;
+/// `SRV6PIPES_ERROR`.
+pub const ERROR: u32 = 5;
+
+/// `SRV6PIPES_CAP_PASS_AT_ONCE`.
+pub const CAP_PASS_AT_ONCE: u64 = 1;
+
+/// `struct srv6pipes_host`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Host {
+    /// Bytes, as the host knows the structure.
+    pub struct_size: u32,
+    /// One line for the log.
+    pub log: Option<unsafe extern "C" fn(*const Host, u32, *const c_char)>,
+    /// The extension of a name, or null.
+    pub get_extension: Option<unsafe extern "C" fn(*const Host, *const c_char) -> *const c_void>,
+}
+
+/// `struct srv6pipes_option`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ConfigOption {
+    /// Never null.
+    pub key: *const c_char,
+    /// Never null.
+    pub value: *const c_char,
+}
+
+/// `struct srv6pipes_setup`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Setup {
+    /// Bytes, as the host knows the structure.
+    pub struct_size: u32,
+    /// Of the host.
+    pub abi_major: u16,
+    /// Of the host.
+    pub abi_minor: u16,
+    /// For the log.
+    pub host_version: *const c_char,
+    /// In the order of the file.
+    pub options: *const ConfigOption,
+    /// How many.
+    pub option_count: usize,
+    /// Lives as long as the process.
+    pub host: *const Host,
+}
+
+/// `struct srv6pipes_flow`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Flow {
+    /// Bytes, as the host knows the structure.
+    pub struct_size: u32,
+    /// The low 32 bits of the SID.
+    pub argument: u32,
+    /// IPv6, network order.
+    pub client_address: [u8; 16],
+    /// IPv6, network order.
+    pub server_address: [u8; 16],
+    /// Host order.
+    pub client_port: u16,
+    /// Host order.
+    pub server_port: u16,
+}
+
+/// `struct srv6pipes_result`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessResult {
+    /// Bytes taken from the front of the input.
+    pub consumed: usize,
+    /// Bytes written to the front of the output.
+    pub produced: usize,
+    /// [`MORE`] to [`ERROR`].
+    pub verdict: u32,
+}
+
+/// `func_init`.
+pub type FuncInit = unsafe extern "C" fn(*const Setup, *mut *mut c_void) -> c_int;
+/// `func_spawn`.
+pub type FuncSpawn = unsafe extern "C" fn(*mut c_void, *const Flow, *mut *mut c_void) -> c_int;
+/// `func_process`.
+pub type FuncProcess =
+    unsafe extern "C" fn(*mut c_void, u32, *const u8, usize, *mut u8, usize, u32) -> ProcessResult;
+/// `func_despawn`.
+pub type FuncDespawn = unsafe extern "C" fn(*mut c_void);
+/// `func_deinit`.
+pub type FuncDeinit = unsafe extern "C" fn(*mut c_void);
+
+/// `struct srv6pipes_func`. A call is an `Option` because a module in C can leave it null.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Func {
+    /// [`ABI_MAJOR`].
+    pub abi_major: u16,
+    /// [`ABI_MINOR`].
+    pub abi_minor: u16,
+    /// Bytes; also the stride of the array.
+    pub struct_size: u32,
+    /// What `option name` says.
+    pub name: *const c_char,
+    /// One line for people.
+    pub summary: *const c_char,
+    /// Of the function.
+    pub version: *const c_char,
+    /// [`CAP_PASS_AT_ONCE`].
+    pub capabilities: u64,
+    /// Once per configured function.
+    pub func_init: Option<FuncInit>,
+    /// Once per flow.
+    pub func_spawn: Option<FuncSpawn>,
+    /// The work.
+    pub func_process: Option<FuncProcess>,
+    /// The flow is over.
+    pub func_despawn: Option<FuncDespawn>,
+    /// The function is no longer configured.
+    pub func_deinit: Option<FuncDeinit>,
+}
