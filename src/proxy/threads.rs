@@ -70,8 +70,8 @@ impl Proxy {
             threads: Vec::new(),
         };
         for number in 0..options.workers {
-            let listener =
-                socket::listener(options.port).map_err(|e| Error::Listen(options.port, e))?;
+            let listener = socket::listener(options.port, options.queue.is_none())
+                .map_err(|e| Error::Listen(options.port, e))?;
             let (wake, commands, orders) = line().map_err(Error::Thread)?;
             let (runtime, shared) = (Arc::clone(runtime), Arc::clone(&shared));
             let worker = Worker::new(listener, Arc::clone(&wake), orders, runtime, shared)

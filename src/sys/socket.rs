@@ -22,8 +22,8 @@ const BACKLOG: i32 = 4096;
 ///
 /// Bound to loopback, not to `::`, for two reasons: nobody beyond this machine reaches it but by
 /// TPROXY, and an outbound socket bound to a client's address and a port equal to ours does not
-/// collide with it.
-pub fn listener(port: u16) -> io::Result<OwnedFd> {
+/// collide with it. With `saves_syn` the kernel keeps each SYN's headers until they are asked for.
+pub fn listener(port: u16, saves_syn: bool) -> io::Result<OwnedFd> {
     let socket = Socket::new(
         Domain::IPV6,
         Type::STREAM.nonblocking(),
@@ -33,7 +33,9 @@ pub fn listener(port: u16) -> io::Result<OwnedFd> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_ip_transparent_v6(true)?;
-    option::save_syn(&socket)?;
+    if saves_syn {
+        option::save_syn(&socket)?;
+    }
     socket.bind(&SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0).into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
