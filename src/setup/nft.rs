@@ -56,14 +56,6 @@ impl std::error::Error for Error {
     }
 }
 
-/// Asks nft and the kernel whether they would take `text`; changes nothing.
-///
-/// # Errors
-/// What nft says against it.
-pub fn check(text: &str) -> Result<(), Error> {
-    run(&["-c", "-f", "-"], text)
-}
-
 /// Loads `text`: all of it or nothing.
 ///
 /// # Errors
@@ -134,7 +126,7 @@ pub fn apply(socket: &mut Socket, ruleset: &Ruleset) -> Result<(), super::Error>
     let by_xtables = ruleset
         .xtables
         .as_ref()
-        .filter(|(queue, _)| check(&queue_probe(*queue)).is_err());
+        .filter(|(queue, _)| probe(&format!("queue num {queue} bypass")).is_err());
     let text = by_xtables.map_or(&ruleset.text, |(_, text)| text);
     load(&replacing(text, &chains, &sets))?;
     if let Some((queue, _)) = by_xtables {
@@ -173,9 +165,15 @@ pub fn delete(socket: &mut Socket) -> Result<(), netlink::Error> {
     nf::delete_table(socket, TABLE)
 }
 
-/// A ruleset that a kernel and nft with `queue` take.
-pub fn queue_probe(queue: u16) -> String {
-    format!("table ip6 {TABLE}-probe {{\n\tchain c {{\n\t\tqueue num {queue} bypass\n\t}}\n}}\n")
+/// Asks nft and the kernel whether they know what `rule` says; changes nothing.
+///
+/// # Errors
+/// What nft says against it.
+pub fn probe(rule: &str) -> Result<(), Error> {
+    let hook = "type filter hook prerouting priority mangle; policy accept;";
+    let text =
+        format!("table ip6 {TABLE}-probe {{\n\tchain c {{\n\t\t{hook}\n\t\t{rule}\n\t}}\n}}\n");
+    run(&["-c", "-f", "-"], &text)
 }
 
 /// The chains in `text` with their number of rules: [`Ruleset`] writes one per line.

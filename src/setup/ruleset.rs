@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::mark::{MarkMask, PathNumber};
-use crate::config::model::{Device, Locator, Network, OnFailure, Policy, PortRange};
+use crate::config::model::{Device, Locator, Network, OnFailure, PathKind, Policy, PortRange};
 use crate::setup::plan::{CaptureWay, is_local_first};
 
 /// Our table, in both spellings.
@@ -271,20 +271,17 @@ impl Rules<'_> {
     }
 
     fn policies(&self) -> impl Iterator<Item = (PathNumber, &Policy)> {
-        self.config
-            .policies
-            .iter()
-            .enumerate()
-            .filter_map(|(index, policy)| Some((PathNumber::from_index(index)?, policy)))
+        self.config.paths().filter_map(|(number, kind)| match kind {
+            PathKind::Policy(policy) => Some((number, policy)),
+            PathKind::Return(_) => None,
+        })
     }
 
     fn return_of(&self, device: &Device) -> Option<PathNumber> {
-        let index = self
-            .config
-            .returns
-            .iter()
-            .position(|r| r.device == *device)?;
-        PathNumber::from_index(self.config.policies.len() + index)
+        self.config.paths().find_map(|(number, kind)| match kind {
+            PathKind::Return(path) if path.device == *device => Some(number),
+            _ => None,
+        })
     }
 
     fn set(&self, value: u32) -> String {
@@ -333,18 +330,10 @@ fn selector(device: &str, policy: &Policy, address: &str, port: &str) -> String 
     if policy.ports.is_empty() {
         text.push_str(" meta l4proto tcp");
     } else {
-        let list = joined(policy.ports.iter().map(ports));
+        let list = joined(policy.ports.iter().map(PortRange::to_string));
         let _ = write!(text, " tcp {port} {{ {list} }}");
     }
     text
-}
-
-fn ports(range: &PortRange) -> String {
-    if range.first == range.last {
-        range.first.to_string()
-    } else {
-        format!("{}-{}", range.first, range.last)
-    }
 }
 
 fn from(devices: &[Device]) -> String {

@@ -255,6 +255,12 @@ pub fn policy(segment: &str) -> Policy {
     }
 }
 
+/// What the configuration's reader never lets through and nft refuses: the last step fails.
+pub const BACKWARDS: PortRange = PortRange {
+    first: 443,
+    last: 80,
+};
+
 pub fn saved_syn(config: &Config) -> Plan {
     plan(config, CaptureWay::SavedSyn)
 }

@@ -1,5 +1,10 @@
 //! Set-up against the running kernel, in namespaces of its own. Needs root, `nft` and `ip`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helper fails by panicking, too"
+)]
 
+mod doctor;
 mod lab;
 mod obstacles;
 mod packets;

@@ -4,7 +4,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use srv6pipes::setup::Setup;
 
-use crate::lab::{Folder, apply, config, device, in_namespace, picture, run, saved_syn};
+use crate::lab::{BACKWARDS, Folder, apply, config, in_namespace, picture, run, saved_syn};
 
 /// Makes the obstacle, tries to set up, and hands back the error.
 fn refused(obstacle: &str) -> String {
@@ -79,11 +79,9 @@ fn without_a_loopback_device_nothing_is_begun() {
 #[test]
 fn a_step_that_fails_takes_the_others_back() {
     in_namespace(|| {
-        // A name the kernel takes and nft's language cannot write: the last step fails.
-        run("ip link add p\"1 type bridge");
         let folder = Folder::new();
         let mut config = config();
-        config.locators[0].devices.push(device("p\"1"));
+        config.policies[0].ports = vec![BACKWARDS];
         let before = picture();
         let error = Setup::apply(saved_syn(&config), &folder.journal()).unwrap_err();
         assert!(error.to_string().contains("nft -f -: "), "{error}");

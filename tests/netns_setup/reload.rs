@@ -5,8 +5,8 @@ use srv6pipes::config::model::OnFailure;
 use srv6pipes::setup::{CaptureWay, plan};
 
 use crate::lab::{
-    Folder, apply, config, device, in_namespace, locator, picture, policy, run, saved_syn,
-    without_numbers,
+    BACKWARDS, Folder, apply, config, device, in_namespace, locator, picture, policy, run,
+    saved_syn, without_numbers,
 };
 
 /// One more locator, which bypasses, and one more policy in front, which moves all numbers.
@@ -109,13 +109,12 @@ fn what_is_as_it_should_be_is_not_touched() {
 #[test]
 fn a_plan_that_fails_leaves_the_old_one() {
     in_namespace(|| {
-        run("ip link add p\"1 type bridge");
         let folder = Folder::new();
         let before = picture();
         let mut setup = apply(&config(), &folder);
         let during = picture();
         let mut bad = more();
-        bad.locators[0].devices.push(device("p\"1"));
+        bad.policies[1].ports = vec![BACKWARDS];
         let error = setup.transition(saved_syn(&bad)).unwrap_err();
         assert!(error.to_string().starts_with("nft -f -: "), "{error}");
         assert_eq!(picture(), during);
