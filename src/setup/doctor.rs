@@ -18,7 +18,7 @@ use crate::netlink::route::Route;
 use crate::netlink::{self, nf};
 use crate::setup::nft;
 use crate::setup::plan::nfv0;
-use crate::setup::ruleset::{TABLE, XT_QUEUE};
+use crate::setup::ruleset::{TABLE, xtables_chain};
 use crate::setup::sysctl;
 use crate::sys::option;
 
@@ -208,11 +208,12 @@ fn firewall(fresh: bool) -> Vec<Finding> {
 }
 
 fn xtables_queue() -> Result<(), netlink::Error> {
+    let chain = xtables_chain(0);
     // If this fails the next one does, and says more.
     let _ = nft::load(&format!(
-        "table ip6 {TABLE} {{\n\tchain {XT_QUEUE} {{\n\t}}\n}}\n"
+        "table ip6 {TABLE} {{\n\tchain {chain} {{\n\t}}\n}}\n"
     ));
-    nf::append_queue(&mut netlink::Socket::netfilter()?, TABLE, XT_QUEUE, 0)
+    nf::append_queue(&mut netlink::Socket::netfilter()?, TABLE, &chain, 0)
 }
 
 fn routing(fresh: bool) -> Vec<Finding> {

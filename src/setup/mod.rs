@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod nft;
 pub mod plan;
 pub mod ruleset;
+mod selector;
 pub mod sysctl;
 
 pub use apply::{Setup, clean};

@@ -264,7 +264,14 @@ impl fmt::Display for Step {
             ),
             Self::Route(route) => write!(f, "ip -6 route add {route}"),
             Self::Rule(rule) => write!(f, "ip -6 rule add {rule}"),
-            Self::Ruleset(ruleset) => write!(f, "nft -f - <<'END'\n{}END", ruleset.text),
+            Self::Ruleset(ruleset) => {
+                if ruleset.by_xtables.is_some() {
+                    f.write_str(
+                        "# where the kernel has no nft queue: a chain with xtables' NFQUEUE\n",
+                    )?;
+                }
+                write!(f, "nft -f - <<'END'\n{}END", ruleset.text)
+            }
         }
     }
 }

@@ -17,43 +17,77 @@
 //!   the raw write as `ip6 daddr set`.
 //! - `tproxy` breaks off its rule when nobody listens: the rules behind it are what happens then.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::mark::{MarkMask, PathNumber};
 use crate::config::model::{Device, Locator, Network, OnFailure, PathKind, Policy, PortRange};
 use crate::setup::plan::{CaptureWay, is_local_first};
+use crate::setup::selector::{self, NOT_FOR_US, from, plain};
 
 /// Our table, in both spellings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ruleset {
     /// As nft's language says it.
     pub text: String,
-    /// For a kernel without nft's `queue`: the number of the queue, and the text that jumps to
-    /// the chain [`XT_QUEUE`] instead.
-    pub xtables: Option<(u16, String)>,
+    /// What takes its place on a kernel without nft's `queue`.
+    pub by_xtables: Option<ByXtables>,
+}
+
+/// Our table for a kernel that has xtables' NFQUEUE only: SYNs jump to a chain whose one rule
+/// nft's language cannot say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByXtables {
+    /// The number of the queue.
+    pub queue: u16,
+    /// The chain; its name has the number, so that it never has to be filled anew.
+    pub chain: String,
+    /// The table, with the chain empty.
+    pub text: String,
 }
 
 /// Our table's name; its family is `ip6`.
 pub const TABLE: &str = "srv6pipes";
-/// The chain that holds the xtables NFQUEUE rule.
-pub const XT_QUEUE: &str = "xt_queue";
 
 impl Ruleset {
     /// Renders the table.
     pub fn new(config: &Config, way: CaptureWay) -> Self {
         let queue = config.main.queue;
-        let native = format!("queue num {queue} bypass");
-        match way {
-            CaptureWay::SavedSyn => Self {
+        if way == CaptureWay::SavedSyn {
+            return Self {
                 text: render(config, None),
-                xtables: None,
-            },
-            CaptureWay::Nfqueue => Self {
-                text: render(config, Some(&native)),
-                xtables: Some((queue, render(config, Some("jump xt_queue")))),
-            },
+                by_xtables: None,
+            };
+        }
+        let chain = xtables_chain(queue);
+        Self {
+            text: render(config, Some(&Hold::Queue(queue))),
+            by_xtables: Some(ByXtables {
+                queue,
+                text: render(config, Some(&Hold::Jump(chain.clone()))),
+                chain,
+            }),
+        }
+    }
+}
+
+/// The name of the chain that holds the xtables rule for `queue`.
+pub fn xtables_chain(queue: u16) -> String {
+    format!("xt_queue_{queue}")
+}
+
+/// How a SYN gets into the queue.
+enum Hold {
+    Queue(u16),
+    Jump(String),
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queue(queue) => write!(f, "queue num {queue} bypass"),
+            Self::Jump(chain) => write!(f, "jump {chain}"),
         }
     }
 }
@@ -72,7 +106,7 @@ const CLEAR_SEGMENTS_LEFT: &str = "@nh,344,8 set 0";
 const RESET: &str = "reject with tcp reset";
 const FLOW: &str = "ip6 saddr . tcp sport . ip6 daddr . tcp dport";
 
-fn render(config: &Config, queue: Option<&str>) -> String {
+fn render(config: &Config, hold: Option<&Hold>) -> String {
     let rules = Rules {
         config,
         mark: config.main.mark,
@@ -90,15 +124,15 @@ fn render(config: &Config, queue: Option<&str>) -> String {
              \t}\n",
         );
     }
-    if queue.is_some_and(|verb| verb.contains(XT_QUEUE)) {
-        chain(&mut text, XT_QUEUE, None, &[]);
+    if let Some(Hold::Jump(name)) = hold {
+        chain(&mut text, name, None, &[]);
     }
-    if let Some(queue) = queue {
+    if let Some(hold) = hold {
         let hook = "type filter hook prerouting priority mangle - 1";
-        chain(&mut text, "hold", Some(hook), &rules.hold(queue));
+        chain(&mut text, "hold", Some(hook), &rules.hold(hold));
     }
     let hook = "type filter hook prerouting priority mangle";
-    let prerouting = rules.prerouting(queue.is_some());
+    let prerouting = rules.prerouting(hold.is_some());
     chain(&mut text, "prerouting", Some(hook), &prerouting);
     let clamp = rules.clamp();
     if !clamp.is_empty() {
@@ -128,14 +162,14 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     /// SYNs that the capture of `nfqueue` wants to see before anything else happens to them.
-    fn hold(&self, queue: &str) -> Vec<String> {
+    fn hold(&self, hold: &Hold) -> Vec<String> {
         let mut list: Vec<String> = self
             .config
             .locators
             .iter()
             .map(|l| {
                 let from = from(&l.devices);
-                format!("{from} ip6 daddr {} rt type 4 {SYN} {queue}", l.prefix)
+                format!("{from} ip6 daddr {} rt type 4 {SYN} {hold}", l.prefix)
             })
             .collect();
         for (path, policy) in self.policies() {
@@ -143,7 +177,7 @@ impl Rules<'_> {
             // The first policy that matches wins: a remote one ends the search.
             list.push(if is_local_first(self.config, policy) {
                 let mark = self.set(self.mark.path(path));
-                format!("{plain} {SYN} {NOT_FOR_US} {mark} {queue}")
+                format!("{plain} {SYN} {NOT_FOR_US} {mark} {hold}")
             } else {
                 format!("{plain} {SYN} accept")
             });
@@ -263,7 +297,7 @@ impl Rules<'_> {
         self.policies()
             .filter(|(_, policy)| !is_local_first(self.config, policy))
             .map(|(_, policy)| {
-                let back = selector("oifname", policy, "saddr", "sport");
+                let back = selector::back(policy);
                 let size = largest_segment(policy);
                 format!("{back} {SYN_ACK} tcp option maxseg size set {size} accept")
             })
@@ -310,43 +344,6 @@ fn nobody_listens(locator: &Locator, timeout: Duration, list: &mut Vec<String>) 
     });
     // Headers we cannot rewrite, or @bypassed is full.
     list.push(format!("ip6 daddr {prefix} rt type 4 {SYN} drop"));
-}
-
-/// The router's own addresses stay reachable under a policy without destinations.
-const NOT_FOR_US: &str = "fib daddr type unicast";
-
-/// Packets that a policy is about and that do not have an SRH.
-fn plain(policy: &Policy) -> String {
-    let selector = selector("iifname", policy, "daddr", "dport");
-    format!("{selector} exthdr rt missing")
-}
-
-fn selector(device: &str, policy: &Policy, address: &str, port: &str) -> String {
-    let mut text = format!("{device} {}", names(&policy.devices));
-    if !policy.dests.is_empty() {
-        let list = joined(policy.dests.iter().map(Network::to_string));
-        let _ = write!(text, " ip6 {address} {{ {list} }}");
-    }
-    if policy.ports.is_empty() {
-        text.push_str(" meta l4proto tcp");
-    } else {
-        let list = joined(policy.ports.iter().map(PortRange::to_string));
-        let _ = write!(text, " tcp {port} {{ {list} }}");
-    }
-    text
-}
-
-fn from(devices: &[Device]) -> String {
-    format!("iifname {}", names(devices))
-}
-
-fn names(devices: &[Device]) -> String {
-    let list = joined(devices.iter().map(|device| format!("\"{device}\"")));
-    format!("{{ {list} }}")
-}
-
-fn joined(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(", ")
 }
 
 fn refresh(timeout: Duration) -> String {

@@ -8,6 +8,7 @@ mod doctor;
 mod lab;
 mod obstacles;
 mod packets;
+mod paths;
 mod reload;
 mod remains;
 

@@ -15,7 +15,7 @@ use crate::lab::{Folder, Line, config, locator};
 const SERVER: &str = "[fd00:5::1]:80";
 
 /// A locator and nothing else.
-fn plain(on_failure: OnFailure) -> Config {
+pub fn plain(on_failure: OnFailure) -> Config {
     Config {
         locators: vec![locator("fd00:99::", on_failure)],
         policies: Vec::new(),
@@ -24,7 +24,7 @@ fn plain(on_failure: OnFailure) -> Config {
     }
 }
 
-fn set_up(line: &Line, config: Config, way: CaptureWay) -> (Setup, Folder) {
+pub fn set_up(line: &Line, config: Config, way: CaptureWay) -> (Setup, Folder) {
     line.proxy.within(move || {
         let folder = Folder::new();
         let setup = Setup::apply(plan(&config, way), &folder.journal());
@@ -33,7 +33,7 @@ fn set_up(line: &Line, config: Config, way: CaptureWay) -> (Setup, Folder) {
 }
 
 /// Our listener: transparent, so that it accepts for addresses that are not ours.
-fn transparent_listener() -> TcpListener {
+pub fn transparent_listener() -> TcpListener {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).unwrap();
     nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpTransparent, &true).unwrap();
     socket.set_reuse_address(true).unwrap();

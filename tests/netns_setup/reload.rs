@@ -87,7 +87,7 @@ fn the_way_of_capture_changes_there_and_back() {
 
 /// Through xtables one rule is enough, nft's own `queue` stands in each.
 fn queues(table: &str) -> usize {
-    if table.contains("xt_queue") { 1 } else { 2 }
+    if table.contains("xt_queue_") { 1 } else { 2 }
 }
 
 #[test]
