@@ -29,7 +29,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Run(run)) => daemon::run(&run.config),
         Some(Command::Check(words)) => check(&words.config),
         Some(Command::Clean(words)) => clean(&words.config),
-        Some(Command::Doctor(_)) => self::doctor(),
+        Some(Command::Doctor(_)) => doctor(),
         Some(Command::Status(words)) => {
             ask(&words.config, Request::Status, words.json, print::status)
         }
