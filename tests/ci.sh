@@ -64,9 +64,10 @@ job_fuzz() {
     cargo build --manifest-path tests/fuzz/Cargo.toml --locked --target-dir "$target/fuzz"
 }
 
+# As people will type them: with the release build that the README starts from.
 job_docs() {
-    cargo build --locked --workspace
-    tests/docs.sh "$target/debug"
+    job_build
+    tests/docs.sh "$target/release"
 }
 
 # Unit, golden and namespace tests of the whole workspace.

@@ -15,8 +15,8 @@ use crate::config::{self, Config};
 use crate::control::proto::Request;
 use crate::control::{client, print};
 use crate::report::Chain;
-use crate::setup;
 use crate::setup::plan::plan;
+use crate::setup::{self, doctor};
 use crate::{demo, vnf};
 
 /// Does what the words say. Errors go to the log; the exit code is 0 or 1.
@@ -98,6 +98,12 @@ fn clean(path: &Path) -> Result<(), Told> {
 }
 
 fn doctor() -> Result<(), Told> {
+    let findings = doctor::probe();
+    print!("{}", doctor::table(&findings));
+    let lacks = |finding: &doctor::Finding| finding.required && !finding.offered;
+    if findings.iter().any(lacks) {
+        return Err(Told);
+    }
     Ok(())
 }
 
