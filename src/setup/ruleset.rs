@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::mark::{MarkMask, PathNumber};
-use crate::config::model::{Device, Locator, Network, OnFailure, PathKind, Policy, PortRange};
+use crate::config::model::{Device, Locator, OnFailure, PathKind, Policy};
 use crate::setup::plan::{CaptureWay, is_local_first};
 use crate::setup::selector::{self, NOT_FOR_US, from, plain};
 
