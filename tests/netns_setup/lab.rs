@@ -16,6 +16,8 @@ use srv6pipes::config::model::{
 use srv6pipes::setup::{CaptureWay, Plan, Setup, plan};
 use srv6pipes::wire::sid;
 
+use crate::harness::{is_root, wait_for};
+
 /// A network namespace: a thread that lives in one. It goes away with this.
 pub struct Namespace {
     jobs: Sender<Box<dyn FnOnce() + Send>>,
@@ -36,7 +38,7 @@ impl Namespace {
             path: String::new(),
         };
         namespace.path = namespace.within(|| {
-            unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
             run("ip link set lo up");
             let (process, thread) = (nix::unistd::getpid(), nix::unistd::gettid());
             format!("/proc/{process}/task/{thread}/ns/net")
@@ -54,6 +56,10 @@ impl Namespace {
                 run(&format!("ip link set {peer} addrgenmode none up"));
             }
             run("ip -6 addr add fd00:1::1/64 dev p0 nodad");
+            // The kernel notices a new carrier in its own time, and pictures show it.
+            wait_for("four devices up", || {
+                (run("ip -o link").matches("state UP").count() == 4).then_some(())
+            });
         });
         namespace
     }
@@ -82,7 +88,12 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new() -> Self {
+    /// `None` where the test has to be skipped.
+    pub fn new() -> Option<Self> {
+        is_root().then(Self::build)
+    }
+
+    fn build() -> Self {
         let [client, proxy, server] = [(); 3].map(|()| Namespace::new());
         let (left, right) = (client.path.clone(), server.path.clone());
         proxy.within(move || {
@@ -123,9 +134,11 @@ impl Line {
     }
 }
 
-/// Runs `test` in a fresh namespace with the devices `p0` and `p1.2`.
+/// Runs `test` in a fresh namespace with the devices `p0` and `p1.2`; skips it without root.
 pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
-    Namespace::with_devices().within(test);
+    if is_root() {
+        Namespace::with_devices().within(test);
+    }
 }
 
 /// Runs a command line without quoting and returns what it prints.

@@ -10,6 +10,7 @@ use srv6pipes::config::Config;
 use srv6pipes::config::model::OnFailure;
 use srv6pipes::setup::{CaptureWay, Setup, plan};
 
+use crate::harness::wait_for;
 use crate::lab::{Folder, Line, config, locator};
 
 const SERVER: &str = "[fd00:5::1]:80";
@@ -49,9 +50,25 @@ fn connect() -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// `None` while the client's own end of an earlier flow is still there.
+fn connect_from(address: SocketAddrV6) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from(address).into()).unwrap();
+    let server: SocketAddr = SERVER.parse().unwrap();
+    match socket.connect_timeout(&server.into(), Duration::from_secs(5)) {
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => return None,
+        connected => connected.unwrap(),
+    }
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    Some(socket.into())
+}
+
 #[test]
 fn without_a_listener_a_syn_is_refused() {
-    let line = Line::new();
+    let Some(line) = Line::new() else { return };
     for way in [CaptureWay::SavedSyn, CaptureWay::Nfqueue] {
         let (setup, _folder) = set_up(&line, plain(OnFailure::Refuse), way);
         // A listener of the router itself must not answer for the server.
@@ -68,7 +85,7 @@ fn without_a_listener_a_syn_is_refused() {
 
 #[test]
 fn without_a_listener_a_syn_is_carried_on() {
-    let line = Line::new();
+    let Some(line) = Line::new() else { return };
     let (_setup, _folder) = set_up(&line, plain(OnFailure::Bypass), CaptureWay::SavedSyn);
     let listener = line.server.within(|| TcpListener::bind(SERVER).unwrap());
     let mut client = line.client.within(|| connect().unwrap());
@@ -87,26 +104,16 @@ fn without_a_listener_a_syn_is_carried_on() {
 
 #[test]
 fn a_flow_is_accepted_under_its_true_addresses_even_when_its_port_comes_back() {
-    let line = Line::new();
+    let Some(line) = Line::new() else { return };
     for on_failure in [OnFailure::Refuse, OnFailure::Bypass] {
         let (setup, _folder) = set_up(&line, plain(on_failure), CaptureWay::SavedSyn);
         let listener = line.proxy.within(transparent_listener);
         let client_address: SocketAddrV6 = "[fd00:1::2]:40000".parse().unwrap();
-        for round in 0..3 {
-            let mut client: TcpStream = line.client.within(move || {
-                let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).unwrap();
-                socket.set_reuse_address(true).unwrap();
-                socket
-                    .bind(&SocketAddr::from(client_address).into())
-                    .unwrap();
-                let server: SocketAddr = SERVER.parse().unwrap();
-                socket
-                    .connect_timeout(&server.into(), Duration::from_secs(5))
-                    .unwrap_or_else(|error| panic!("round {round}: {error}"));
-                socket
-                    .set_read_timeout(Some(Duration::from_secs(5)))
-                    .unwrap();
-                socket.into()
+        for _ in 0..3 {
+            let mut client = line.client.within(move || {
+                wait_for("the port to be free on the client's side", || {
+                    connect_from(client_address)
+                })
             });
             let (mut flow, peer) = listener.accept().unwrap();
             assert_eq!(peer, SocketAddr::from(client_address));
@@ -130,7 +137,7 @@ fn a_flow_is_accepted_under_its_true_addresses_even_when_its_port_comes_back() {
 
 #[test]
 fn a_syn_waits_in_the_queue_and_goes_on_when_it_is_let_go() {
-    let line = Line::new();
+    let Some(line) = Line::new() else { return };
     let (_setup, _folder) = set_up(&line, plain(OnFailure::Refuse), CaptureWay::Nfqueue);
     let listener = line.proxy.within(transparent_listener);
     let mut queue = line.proxy.within(|| {
@@ -156,7 +163,7 @@ fn a_syn_waits_in_the_queue_and_goes_on_when_it_is_let_go() {
 
 #[test]
 fn a_syn_that_the_queue_refuses_is_reset() {
-    let line = Line::new();
+    let Some(line) = Line::new() else { return };
     let config = plain(OnFailure::Refuse);
     let refused = config.main.mark.refused();
     let (_setup, _folder) = set_up(&line, config, CaptureWay::Nfqueue);

@@ -27,12 +27,12 @@ fn from_client(segment: &str) -> Policy {
 }
 
 /// A line whose client does not send an SRH by itself.
-fn plain_line() -> Line {
-    let line = Line::new();
+fn plain_line() -> Option<Line> {
+    let line = Line::new()?;
     line.client.within(|| {
         run("ip -6 route delete fd00:5::1/128");
     });
-    line
+    Some(line)
 }
 
 fn connect(to: &str) -> TcpStream {
@@ -47,7 +47,7 @@ fn connect(to: &str) -> TcpStream {
 
 #[test]
 fn plain_traffic_of_a_policy_to_ourselves_is_accepted_with_its_number() {
-    let line = plain_line();
+    let Some(line) = plain_line() else { return };
     for way in [CaptureWay::SavedSyn, CaptureWay::Nfqueue] {
         let mut config = Config {
             policies: vec![from_client("fd00:77::1:0:1"), from_client("fd00:99::1:0:1")],
@@ -78,7 +78,7 @@ fn plain_traffic_of_a_policy_to_ourselves_is_accepted_with_its_number() {
 
 #[test]
 fn plain_traffic_of_a_policy_to_another_router_gets_its_srh_and_room_for_it() {
-    let line = plain_line();
+    let Some(line) = plain_line() else { return };
     // The other router's SID is on the server itself, whose kernel consumes the SRH.
     line.proxy.within(|| {
         run("ip -6 route add fd00:77::/80 via fd00:5::1");
@@ -119,7 +119,7 @@ fn plain_traffic_of_a_policy_to_another_router_gets_its_srh_and_room_for_it() {
 
 #[test]
 fn answers_leave_by_the_device_the_syn_came_by() {
-    let line = Line::new();
+    let Some(line) = Line::new() else { return };
     // The proxy has no route to this address of the client but by the return path.
     line.client.within(|| {
         run("ip -6 addr add fd00:c::1/128 dev lo");
