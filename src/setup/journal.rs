@@ -107,14 +107,19 @@ impl Journal {
         self.rewrite()
     }
 
-    /// Removes journal and lock, unless entries are left for `clean` to try again.
+    /// Removes journal and lock once everything is undone but `left`; what is left stays in the
+    /// journal for `clean` to try again.
     ///
     /// # Errors
-    /// A file could not be removed.
-    pub fn close(self) -> Result<(), Error> {
-        if self.entries.is_empty() {
+    /// A file could not be written or removed.
+    pub fn close(mut self, left: Vec<Entry>) -> Result<(), Error> {
+        let is_empty = left.is_empty();
+        self.entries = left;
+        if is_empty {
             fs::remove_file(&self.path)
                 .map_err(|source| failed("remove journal", &self.path, source))?;
+        } else {
+            self.rewrite()?;
         }
         self.lock.release()
     }

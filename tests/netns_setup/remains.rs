@@ -9,17 +9,20 @@ use crate::lab::{Folder, apply, config, in_namespace, picture, run, saved_syn};
 
 const JOURNAL: &str = "SRV6PIPES_TEST_JOURNAL";
 
-/// Sets up in another process, in the calling thread's namespace, and kills that with SIGKILL.
-fn leave_behind(folder: &Folder) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "--ignored",
-            "--nocapture",
-            "remains::sets_up_and_waits",
-        ])
+/// The test [`sets_up_and_waits`] as another process, in the calling thread's namespace.
+fn other_process(folder: &Folder) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "--ignored", "--nocapture"])
+        .arg("remains::sets_up_and_waits")
         .env(JOURNAL, folder.journal())
-        .stdin(Stdio::piped())
+        .stdin(Stdio::piped());
+    command
+}
+
+/// Sets up in another process and kills that with SIGKILL.
+fn leave_behind(folder: &Folder) {
+    let mut child = other_process(folder)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -37,10 +40,52 @@ fn sets_up_and_waits() {
     let Some(journal) = std::env::var_os(JOURNAL) else {
         return;
     };
-    let _setup = Setup::apply(saved_syn(&config()), journal.as_ref()).unwrap();
+    let _setup = Setup::apply(saved_syn(&config()), journal.as_ref())
+        .unwrap_or_else(|error| panic!("{error}"));
     println!("\napplied");
     // Until SIGKILL: nobody writes to this process.
     let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn without_nft_the_package_is_named_and_all_is_put_back() {
+    in_namespace(|| {
+        let folder = Folder::new();
+        let before = picture();
+        let output = other_process(&folder).env("PATH", "").output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(words.contains("install the package nftables"), "{words}");
+        assert_eq!(picture(), before);
+        assert!(folder.is_empty());
+    });
+}
+
+#[test]
+fn what_cannot_be_undone_stays_in_the_journal() {
+    in_namespace(|| {
+        let folder = Folder::new();
+        let before = picture();
+        leave_behind(&folder);
+        // No sysctl has this value: the kernel refuses it when it is to be put back.
+        let journal = std::fs::read_to_string(folder.journal()).unwrap();
+        let broken = journal.replace("p0/seg6_enabled was 0", "p0/seg6_enabled was many");
+        std::fs::write(folder.journal(), broken).unwrap();
+        let errors = clean(&folder.journal()).unwrap_err();
+        let [error] = &errors[..] else {
+            panic!("{errors:?}");
+        };
+        assert!(
+            error
+                .to_string()
+                .starts_with("write many to /proc/sys/net/ipv6/conf/p0/")
+        );
+        let left = std::fs::read_to_string(folder.journal()).unwrap();
+        assert_eq!(left.lines().count(), 2, "{left}");
+        std::fs::write(folder.journal(), left.replace("many", "0")).unwrap();
+        assert_eq!(clean(&folder.journal()).unwrap(), 1);
+        assert_eq!(picture(), before);
+        assert!(folder.is_empty());
+    });
 }
 
 #[test]
