@@ -1,6 +1,6 @@
 //! What is in the way is named and left alone, and nothing is changed.
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, unshare};
 use srv6pipes::setup::Setup;
 
@@ -129,6 +129,8 @@ fn a_full_disk_and_a_read_only_one_are_noticed_before_anything_is_begun() {
         let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
         mount(tmpfs, place, tmpfs, read_only, none).unwrap();
         refused("Read-only file system");
+        // The folder can only be removed without its guest.
+        umount(place).unwrap();
     });
 }
 
