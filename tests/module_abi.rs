@@ -172,7 +172,7 @@ fn a_panic_ends_only_the_call_it_happened_in() {
         assert_eq!(
             errors[0].to_string(),
             format!(
-                "line 10: function 0x0001 'panics' of {}: func_init refused its options ({code}); \
+                "function 0x0001 'panics' of {}: func_init refused its options ({code}); \
                  the log says why",
                 path.display()
             )

@@ -236,19 +236,15 @@ fn all_errors_come_at_once_and_name_their_section() {
         errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
             format!(
-                "line 20: function 0x0002 'zoo' of {path}/none.so: open {path}/none.so: No such file or directory (os error 2)"
+                "function 0x0002 'zoo' of {path}/none.so: open {path}/none.so: No such file or directory (os error 2)"
             ),
+            format!("function 0x0003 'other' of {path}/good.so: the module offers only: zoo"),
             format!(
-                "line 30: function 0x0003 'other' of {path}/good.so: the module offers only: zoo"
+                "function 0x0004 'failing_init' of {path}/failing.so: func_init refused its options (7); the log says why"
             ),
+            format!("function 0x0005 'zoo' of {path}/good.so: option \"key\" has a NUL in it"),
             format!(
-                "line 40: function 0x0004 'failing_init' of {path}/failing.so: func_init refused its options (7); the log says why"
-            ),
-            format!(
-                "line 50: function 0x0005 'zoo' of {path}/good.so: option \"key\" has a NUL in it"
-            ),
-            format!(
-                "line 60: function 0x0006 'other' of {path}/none.so: open {path}/none.so: No such file or directory (os error 2)"
+                "function 0x0006 'other' of {path}/none.so: open {path}/none.so: No such file or directory (os error 2)"
             ),
         ]
     );

@@ -28,8 +28,8 @@ use crate::control::server::Server;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::{Options, Proxy};
 use crate::report::Chain;
-use crate::setup::Setup;
 use crate::setup::plan::{self, CaptureWay};
+use crate::setup::{self, Setup};
 use crate::vnf::Registry;
 
 /// A running daemon. The order of the fields is the order of the way down.
@@ -97,7 +97,10 @@ impl Daemon {
         let server = Server::bind(&config.main.control_socket).map_err(|e| tell(&e))?;
         let proxy = Proxy::start(options, &runtime).map_err(|e| tell(&e))?;
         let setup =
-            Setup::apply(plan::plan(&config, way), &journal_path(&config)).map_err(|e| tell(&e))?;
+            Setup::apply(plan::plan(&config, way), &journal_path(&config)).map_err(|e| {
+                log::error!("{}", placed(path, &e));
+                Told
+            })?;
         for locator in &config.locators {
             log::info!(
                 "serving {} with {} functions",
@@ -196,7 +199,7 @@ impl Daemon {
         if let Some(setup) = &mut self.undo.0 {
             setup
                 .transition(plan::plan(&config, capture_way(&config)))
-                .map_err(|error| Chain(&error).to_string())?;
+                .map_err(|error| placed(&self.path, &error))?;
         }
         self.runtime = Arc::new(Runtime::new(&config, &registry, Some(&self.runtime)));
         self.proxy.reload(&self.runtime);
@@ -215,6 +218,16 @@ fn modules(path: &Path, config: &Config, old: Option<&Registry>) -> Result<Regis
             .collect();
         lines.join("\n")
     })
+}
+
+/// An error of the set-up; if a line of the configuration is to blame, it stands in front.
+fn placed(path: &Path, error: &setup::Error) -> String {
+    match error {
+        setup::Error::NoDevice { device, line } => {
+            format!("{}:{line}: there is no device {device}", path.display())
+        }
+        other => Chain(other).to_string(),
+    }
 }
 
 /// Options that the listeners, the queue, the socket and the journal hold on to.

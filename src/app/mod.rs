@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::cli::{Cli, Command};
 use crate::config::{self, Config};
 use crate::control::proto::Request;
-use crate::control::{client, print};
+use crate::control::{client, print, server};
 use crate::report::Chain;
 use crate::setup::plan::plan;
 use crate::setup::{self, doctor};
@@ -84,15 +84,17 @@ fn check(path: &Path) -> Result<(), Told> {
 
 fn clean(path: &Path) -> Result<(), Told> {
     let config = load(path)?;
-    match setup::clean(&daemon::journal_path(&config)) {
-        Ok(0) => println!("nothing was left behind"),
-        Ok(undone) => println!("{undone} things undone"),
-        Err(errors) => {
-            for error in &errors {
-                tell(error);
-            }
-            return Err(Told);
+    let undone = setup::clean(&daemon::journal_path(&config)).map_err(|errors| {
+        for error in &errors {
+            tell(error);
         }
+        Told
+    })?;
+    let stale = server::remove_stale(&config.main.control_socket).map_err(|e| tell(&e))?;
+    match undone + usize::from(stale) {
+        0 => println!("nothing was left behind"),
+        1 => println!("1 thing undone"),
+        undone => println!("{undone} things undone"),
     }
     Ok(())
 }

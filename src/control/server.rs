@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,16 +36,7 @@ impl Server {
     /// Listens at `path`, for root only. A file that a killed daemon left there is replaced.
     pub fn bind(path: &Path) -> Result<Self, Error> {
         let failed = |error| Error::Io(path.to_owned(), error);
-        if UnixStream::connect(path).is_ok() {
-            return Err(Error::InUse(path.to_owned()));
-        }
-        match fs::symlink_metadata(path) {
-            Ok(meta) if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => {
-                fs::remove_file(path).map_err(failed)?;
-            }
-            // Not ours to remove: bind says that something is in the way.
-            _ => {}
-        }
+        remove_stale(path)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
         let server = Self {
             listener,
@@ -71,6 +62,20 @@ impl Server {
                 None
             }
         }
+    }
+}
+
+/// Removes the socket file that a killed daemon left at `path`, and says whether there was one.
+/// Another kind of file is not ours to remove: bind will say that something is in the way.
+pub fn remove_stale(path: &Path) -> Result<bool, Error> {
+    if UnixStream::connect(path).is_ok() {
+        return Err(Error::InUse(path.to_owned()));
+    }
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.file_type().is_socket() => fs::remove_file(path)
+            .map(|()| true)
+            .map_err(|error| Error::Io(path.to_owned(), error)),
+        _ => Ok(false),
     }
 }
 

@@ -69,6 +69,7 @@ impl Proxy {
             shared: Arc::clone(&shared),
             threads: Vec::new(),
         };
+        socket::port_is_free(options.port).map_err(|e| Error::Listen(options.port, e))?;
         for number in 0..options.workers {
             let listener = socket::listener(options.port, options.queue.is_none())
                 .map_err(|e| Error::Listen(options.port, e))?;

@@ -62,6 +62,26 @@ impl Journal {
     /// Another instance runs, the file cannot be written, or has lines that are not ours.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let lock = Lock::take(path)?;
+        match Self::read(path) {
+            Ok((file, entries)) => {
+                let mut journal = Self {
+                    path: path.to_owned(),
+                    file,
+                    entries,
+                    lock,
+                };
+                // Drops the half line of a run that was killed while it wrote, and shows that the
+                // disk has room before anything is touched.
+                match journal.rewrite() {
+                    Ok(()) => Ok(journal),
+                    Err(error) => Err(journal.lock.let_go(error)),
+                }
+            }
+            Err(error) => Err(lock.let_go(error)),
+        }
+    }
+
+    fn read(path: &Path) -> Result<(File, Vec<Entry>), Error> {
         let entries = match fs::read_to_string(path) {
             Ok(text) => parse(path, &text)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -73,16 +93,7 @@ impl Journal {
             .mode(0o600)
             .open(path)
             .map_err(|source| failed("open journal", path, source))?;
-        let mut journal = Self {
-            path: path.to_owned(),
-            file,
-            entries,
-            lock,
-        };
-        // Drops the half line of a run that was killed while it wrote, and shows that the disk
-        // has room before anything is touched.
-        journal.rewrite()?;
-        Ok(journal)
+        Ok((file, entries))
     }
 
     /// Writes `entry` down; returns when it is on stable storage.
@@ -203,6 +214,12 @@ impl Lock {
                 return Ok(Self { path, file });
             }
         }
+    }
+
+    /// Releases it because of `error`, which matters more than that a lock nobody holds stays.
+    fn let_go(self, error: Error) -> Error {
+        let _ = self.release();
+        error
     }
 
     fn release(self) -> Result<(), Error> {

@@ -41,6 +41,16 @@ pub fn listener(port: u16, saves_syn: bool) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
+/// Whether `[::1]:port` is nobody's yet. [`listener`] would not notice: whoever shares a port by
+/// `SO_REUSEPORT`, and that is every other srv6pipes of ours, shares its connections too.
+pub fn port_is_free(port: u16) -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_only_v6(true)?;
+    // Else what is left of an earlier run's connections, in TIME_WAIT, would count.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0).into())
+}
+
 /// Takes one connection off the listener's queue.
 pub fn accept(listener: &OwnedFd) -> io::Result<OwnedFd> {
     let raw = accept4(
@@ -130,6 +140,16 @@ pub fn reset_on_close(socket: impl AsFd) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_is_noticed_by_whoever_comes_later() {
+        let other = std::net::TcpListener::bind("[::1]:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        let error = port_is_free(port).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drop(other);
+        port_is_free(port).unwrap();
+    }
 
     #[test]
     fn a_refused_connection_says_so() {

@@ -109,17 +109,8 @@ impl fmt::Display for OpenError {
     }
 }
 
-impl Error for OpenError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Trust(error) => Some(error),
-            Self::Copy(_, error) => Some(error),
-            Self::Dlopen(_, error) => Some(error),
-            Self::Table(_, error) => Some(error),
-            _ => None,
-        }
-    }
-}
+// No source(): Display says it all, and a chain would print it twice.
+impl Error for OpenError {}
 
 impl Library {
     /// Loads a module. Runs its constructors, if it has any, and none of its functions.

@@ -62,14 +62,14 @@ pub enum Reason {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            line,
+            line: _, // whoever knows the file puts both in front
             id,
             name,
             module,
             reason,
         } = self;
         let module = module.display();
-        write!(f, "line {line}: function {id:#06x} '{name}' of {module}: ")?;
+        write!(f, "function {id:#06x} '{name}' of {module}: ")?;
         match reason {
             Reason::Module(error) => error.fmt(f),
             Reason::NoFunction(offered) => {
@@ -80,15 +80,8 @@ impl fmt::Display for LoadError {
     }
 }
 
-impl Error for LoadError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.reason {
-            Reason::Module(error) => Some(&**error),
-            Reason::NoFunction(_) => None,
-            Reason::Init(error) => Some(error),
-        }
-    }
-}
+// No source(): Display says it all, and a chain would print it twice.
+impl Error for LoadError {}
 
 impl Registry {
     /// Loads the modules and initialises the functions that `previous` does not have already: a

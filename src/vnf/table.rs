@@ -120,14 +120,8 @@ impl fmt::Display for TableError {
     }
 }
 
-impl Error for TableError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Memory(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+// No source(): Display says it all, and a chain would print it twice.
+impl Error for TableError {}
 
 impl fmt::Display for TextFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

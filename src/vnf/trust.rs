@@ -91,14 +91,8 @@ impl fmt::Display for TrustError {
     }
 }
 
-impl Error for TrustError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            Self::NotAFile(_) | Self::Writable { .. } => None,
-        }
-    }
-}
+// No source(): Display says it all, and a chain would print it twice.
+impl Error for TrustError {}
 
 /// Opens a regular file that, like all folders on the way to it, belongs to root (or to the user
 /// we run as, who can change us anyway) and that nobody else may write.

@@ -9,10 +9,12 @@
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
 pub mod craft;
+pub mod ended;
 pub mod kernel;
 pub mod noise;
 pub mod peer;
 pub mod proxy;
+pub mod talk;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
