@@ -8,11 +8,13 @@
 #![allow(dead_code, reason = "every test binary uses another part of this")]
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+pub mod counters;
 pub mod craft;
 pub mod kernel;
 pub mod noise;
 pub mod peer;
 pub mod proxy;
+pub mod sight;
 
 use std::time::{Duration, Instant};
 
