@@ -291,21 +291,27 @@ impl Capture {
             Cause::Refused | Cause::NoResources => self.answer_by_reset(message),
             Cause::Timeout => self.judge(message, Verdict::Drop),
             Cause::Unreachable => {
-                let reason = match error.raw_os_error() {
-                    Some(libc::ENETUNREACH) => Unreachable::NoRoute,
-                    Some(libc::EACCES | libc::EPERM) => Unreachable::Prohibited,
-                    _ => Unreachable::Address,
-                };
-                match destination_unreachable(reason, message.get_payload()) {
-                    Ok(icmp) => {
-                        if let Err(error) = self.icmp.send(*key.client.ip(), &icmp) {
-                            log::debug!("tell {} that it is unreachable: {error}", key.client);
-                        }
-                    }
-                    Err(error) => log::debug!("quote a SYN: {error}"),
-                }
+                self.explain(&message, key, error);
                 self.judge(message, Verdict::Drop);
             }
+        }
+    }
+
+    /// Says what a router would say that cannot pass the SYN on.
+    fn explain(&self, message: &Message, key: FlowKey, error: &io::Error) {
+        let reason = match error.raw_os_error() {
+            Some(libc::ENETUNREACH) => Unreachable::NoRoute,
+            Some(libc::EACCES | libc::EPERM) => Unreachable::Prohibited,
+            // A route of type `blackhole` (`ip6_rt_type_to_error`, net/ipv6/route.c): silence.
+            Some(libc::EINVAL) => return,
+            _ => Unreachable::Address,
+        };
+        let told = match destination_unreachable(reason, message.get_payload()) {
+            Ok(icmp) => self.icmp.send(*key.client.ip(), &icmp),
+            Err(error) => return log::debug!("quote a SYN: {error}"),
+        };
+        if let Err(error) = told {
+            log::debug!("tell {} that it is unreachable: {error}", key.client);
         }
     }
 

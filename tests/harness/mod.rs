@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "every test binary uses another part of this")]
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+pub mod counters;
 pub mod craft;
 pub mod ended;
 pub mod kernel;
@@ -15,6 +16,7 @@ pub mod noise;
 pub mod peer;
 pub mod proxy;
 pub mod talk;
+pub mod sight;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
