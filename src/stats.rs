@@ -15,6 +15,11 @@ impl Counter {
         self.add(1);
     }
 
+    /// Counts one; whether it is the first.
+    pub fn first(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
     /// Counts `n`.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);

@@ -48,7 +48,11 @@ impl Row {
     /// Looks without a proxy, and then in both capture modes with one at P1 that sends flows on
     /// by `further` segments. No flow and no descriptor stays behind.
     fn holds(&self, lab: &Lab, further: &[Ipv6Addr]) {
-        assert_eq!(look(lab, self.plain, || true), self.plain, "without a proxy");
+        assert_eq!(
+            look(lab, self.plain, || true),
+            self.plain,
+            "without a proxy"
+        );
         self.holds_with_proxy(lab, further);
     }
 
@@ -176,7 +180,9 @@ fn a_router_behind_the_proxy_says_it_is_prohibited() {
 #[test]
 fn a_router_behind_the_proxy_finds_no_neighbour() {
     let Some(lab) = lab(2) else { return };
-    lab.server().ip("address delete fd00:5::1/64 dev to-p2\n").unwrap();
+    lab.server()
+        .ip("address delete fd00:5::1/64 dev to-p2\n")
+        .unwrap();
     let row = Row::like_plain(Sight::Fails(Errno::EHOSTUNREACH), "next_unreachable_flows");
     row.holds(&lab, &[]);
 }
@@ -184,7 +190,9 @@ fn a_router_behind_the_proxy_finds_no_neighbour() {
 #[test]
 fn the_proxy_itself_finds_no_neighbour() {
     let Some(lab) = lab(1) else { return };
-    lab.server().ip("address delete fd00:5::1/64 dev to-p1\n").unwrap();
+    lab.server()
+        .ip("address delete fd00:5::1/64 dev to-p1\n")
+        .unwrap();
     let row = Row::like_plain(Sight::Fails(Errno::EHOSTUNREACH), "next_unreachable_flows");
     row.holds(&lab, &[]);
 }

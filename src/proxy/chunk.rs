@@ -2,10 +2,13 @@
 //!
 //! A flow at rest holds none, and a busy worker allocates none.
 
-use srv6pipes_vnf::abi::MAX_WINDOW;
+use srv6pipes_vnf::abi;
 
-/// Bytes one chunk holds: what one read asks for, and the window that the ABI promises functions.
-pub const CAPACITY: usize = MAX_WINDOW;
+/// The most one read asks for and a function is ever offered, bytes.
+pub const WINDOW: usize = abi::MAX_WINDOW;
+/// Bytes one chunk holds: behind less than a window that a function has seen and wants more of,
+/// the one before it still has the room it was promised.
+pub const CAPACITY: usize = WINDOW + abi::MIN_ROOM;
 /// Chunks a worker keeps for later.
 const SPARE: usize = 64;
 
@@ -72,6 +75,12 @@ impl ChunkPool {
         self.spare.pop().unwrap_or_else(Chunk::new)
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub fn spare(&self) -> usize {
+        self.spare.len()
+    }
+
     /// Takes a chunk back, whatever is in it.
     pub fn give(&mut self, mut chunk: Chunk) {
         if self.spare.len() < SPARE {
@@ -102,6 +111,18 @@ impl Slot {
         let chunk = self.0.get_or_insert_with(|| pool.take());
         chunk.compact();
         chunk
+    }
+
+    /// Takes the bytes of `other` behind its own, as far as there is room.
+    pub fn append(&mut self, other: &mut Self, pool: &mut ChunkPool) {
+        if self.is_empty() {
+            return std::mem::swap(self, other);
+        }
+        let room = self.open(pool).room();
+        let n = room.len().min(other.bytes().len());
+        room[..n].copy_from_slice(&other.bytes()[..n]);
+        self.open(pool).filled(n);
+        other.consume(n, pool);
     }
 
     /// Drops the first `n` bytes and gives an emptied chunk back.

@@ -295,10 +295,7 @@ impl Worker {
         let counters = &self.shared.counters;
         outcome.count(counters);
         counters.live_flows.gone();
-        match outcome {
-            Outcome::Broken(id, broken) => self.shared.blame(*id, *broken),
-            _ => log::debug!("flow {} → {}: {outcome}", session.client, session.server),
-        }
+        log::debug!("flow {} → {}: {outcome}", session.client, session.server);
         if let Some(table) = &self.shared.answered {
             table.forget(FlowKey::new(session.client, session.server));
         }

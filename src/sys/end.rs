@@ -91,13 +91,18 @@ impl End {
         }
     }
 
+    /// A read or a splice found the end of the stream.
+    pub fn found_end(&mut self) {
+        self.ended = true;
+        self.readable = false;
+    }
+
     /// Reads into `buffer`, which is not empty.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Moved> {
         loop {
             match nix::unistd::read(&self.socket, buffer) {
                 Ok(0) => {
-                    self.ended = true;
-                    self.readable = false;
+                    self.found_end();
                     return Ok(Moved::End);
                 }
                 Ok(n) => {

@@ -55,7 +55,7 @@ impl KernelPipe {
         match moved {
             Moved::Bytes(n) => self.held = n,
             Moved::Blocked => source.blocked(true),
-            Moved::End => {}
+            Moved::End => source.found_end(),
         }
         Ok(moved)
     }

@@ -15,8 +15,8 @@ pub mod kernel;
 pub mod noise;
 pub mod peer;
 pub mod proxy;
-pub mod talk;
 pub mod sight;
+pub mod talk;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
