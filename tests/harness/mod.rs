@@ -9,9 +9,12 @@
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
 pub mod craft;
+pub mod ends;
 pub mod kernel;
 pub mod noise;
+pub mod overheard;
 pub mod peer;
+pub mod pipeline;
 pub mod proxy;
 
 use std::time::{Duration, Instant};
