@@ -29,15 +29,15 @@ pub struct Pipeline {
 impl Pipeline {
     /// So many proxies with the stock functions, or `None` where the test has to be skipped.
     pub fn start(proxies: u8, capture: &str) -> Option<Self> {
-        Some(Self::in_lab(lab(proxies)?, capture, ""))
+        Some(Self::in_lab(lab(proxies)?, &capture_option(capture), ""))
     }
 
-    /// The same in a laboratory made elsewhere, with more configuration `sections` for each.
-    pub fn in_lab(lab: Lab, capture: &str, sections: &str) -> Self {
-        let capture = format!("option capture '{capture}'");
+    /// The same in a laboratory made elsewhere, with `options` for the main section of each, and
+    /// more `sections`.
+    pub fn in_lab(lab: Lab, options: &str, sections: &str) -> Self {
         let sections = stock_functions() + sections;
         let proxies = (1..=lab.proxies())
-            .map(|i| Proxy::start_with(&lab, i, &capture, &sections))
+            .map(|i| Proxy::start_with(&lab, i, options, &sections))
             .collect();
         Self { proxies, lab }
     }
@@ -84,6 +84,11 @@ impl Pipeline {
         let entry = functions.iter().find(|entry| entry["id"] == id);
         entry.unwrap()[name].as_u64().unwrap()
     }
+}
+
+/// The line of the main section.
+pub fn capture_option(capture: &str) -> String {
+    format!("option capture '{capture}'\n")
 }
 
 /// The sections of [`XOR`], [`COPY`] and [`PASSES`].
