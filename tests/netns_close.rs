@@ -302,11 +302,12 @@ fn closing_with_unread_bytes_is_a_reset() {
     });
 }
 
+/// What a server says that refuses a request in the middle: it answers and closes, and since it
+/// has not read everything its kernel sends a reset behind the answer.
+const ANSWER: &[u8] = b"413 too large, and this is the reason";
+
 #[test]
 fn what_came_before_a_reset_is_delivered() {
-    // A server that refuses a request in the middle: it answers and closes, and since it has not
-    // read everything its kernel sends a reset behind the answer.
-    const ANSWER: &[u8] = b"413 too large, and this is the reason";
     everywhere(|pipeline, host, what| {
         for _ in 0..20 {
             let Ends {
@@ -321,6 +322,26 @@ fn what_came_before_a_reset_is_delivered() {
             pipeline.wait_idle();
             assert_eq!(hear(&client, ANSWER.len()).unwrap(), ANSWER, "{what}");
             assert_eq!(breaks(&client), ErrorKind::ConnectionReset, "{what}");
+        }
+    });
+}
+
+#[test]
+fn what_came_before_a_reset_is_delivered_to_who_is_still_speaking() {
+    everywhere(|pipeline, host, what| {
+        for _ in 0..20 {
+            let Ends {
+                client, mut server, ..
+            } = host.meet(pipeline.lab.client());
+            thread::scope(|scope| {
+                let saying = scope.spawn(|| say(&client, 1, 1 << 40).unwrap_err().kind());
+                hear(&server, 200_000).unwrap();
+                server.write_all(ANSWER).unwrap();
+                drop(server);
+                assert_eq!(saying.join().unwrap(), ErrorKind::ConnectionReset, "{what}");
+            });
+            // The writer has taken the error; what came before it is there.
+            assert_eq!(hear(&client, ANSWER.len()).unwrap(), ANSWER, "{what}");
         }
     });
 }

@@ -76,6 +76,8 @@ pub struct Pipe {
     can_splice: bool,
     /// A function has closed the flow: what still comes from the source is dropped.
     discarding: bool,
+    /// The source is lost: what it sent before is carried on, but it has no end to carry on.
+    cut: bool,
     finished: bool,
     /// Bytes read from the source.
     pub read: u64,
@@ -96,6 +98,7 @@ impl Pipe {
             kernel: None,
             can_splice: true,
             discarding: false,
+            cut: false,
             finished: false,
             read: 0,
             written: 0,
@@ -119,6 +122,12 @@ impl Pipe {
     pub fn close(&mut self) {
         self.discarding = true;
         self.ended[0] = true;
+    }
+
+    /// The source is lost. Once its error is taken, reading it ends as if in order
+    /// (`tcp_recvmsg_locked`): that is no end of the stream, and no FIN must say so.
+    pub fn cut(&mut self) {
+        self.cut = true;
     }
 
     /// Moves what can be moved.
@@ -160,6 +169,7 @@ impl Pipe {
             }
             match self.fill(source, pools)? {
                 Moved::Bytes(n) => turn = turn.saturating_sub(n),
+                Moved::End if self.cut => return Ok(Pumped::Waiting),
                 Moved::End => self.ended[0] = true,
                 Moved::Blocked => return Ok(Pumped::Waiting),
             }
@@ -365,6 +375,10 @@ impl Pipe {
                 Ok(Moved::Bytes(n)) => {
                     self.read += n as u64;
                     turn = turn.saturating_sub(n);
+                }
+                Ok(Moved::End) if self.cut => {
+                    pools.pipes.give(kernel);
+                    return Ok(Pumped::Waiting);
                 }
                 Ok(Moved::End) => self.ended[0] = true,
                 Ok(Moved::Blocked) => {}

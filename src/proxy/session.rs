@@ -5,8 +5,11 @@
 //!      │                       │
 //!      └─ refused, late ───────┴─ reset, idle, function ──▶ both ends reset
 //! ```
-//! The clock and the worker's pools come in as arguments.
+//! A reset does not overtake the bytes before it: what the lost end had sent is carried on first,
+//! as far as the other end takes it without waiting. The clock and the worker's pools come in as
+//! arguments.
 
+use std::io;
 use std::net::SocketAddrV6;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -66,6 +69,8 @@ pub struct Session {
     chain: Chain,
     upstream: Pipe,
     downstream: Pipe,
+    /// The end whose connection broke, and how; nothing is written to it any more.
+    lost: Option<(Side, Outcome)>,
     idle_timeout: Duration,
     deadline: Instant,
 }
@@ -107,6 +112,7 @@ impl Session {
             chain: beginning.chain,
             upstream: Pipe::new(Direction::Upstream, functions),
             downstream: Pipe::new(Direction::Downstream, functions),
+            lost: None,
             idle_timeout: beginning.idle_timeout,
             deadline: now + patience,
         }
@@ -123,11 +129,11 @@ impl Session {
             return None;
         }
         let error = end.take_error()?;
-        Some(match (side, self.state) {
-            (Side::Inbound, _) => Outcome::ClientGone(error),
-            (Side::Outbound, State::Connecting) => Outcome::NotConnected(error),
-            (Side::Outbound, _) => Outcome::ServerGone(error),
-        })
+        match (side, self.state) {
+            (Side::Inbound, State::Connecting) => Some(Outcome::ClientGone(error)),
+            (Side::Outbound, State::Connecting) => Some(Outcome::NotConnected(error)),
+            _ => self.lose(side, error),
+        }
     }
 
     /// Goes on as far as the ends allow.
@@ -151,9 +157,10 @@ impl Session {
     }
 
     fn pump(&mut self, now: Instant, pools: &mut Pools) -> Action {
+        let known_lost = self.lost.is_some();
         let mut turn_over = false;
         for direction in [Direction::Upstream, Direction::Downstream] {
-            loop {
+            while !self.leads_nowhere(direction) {
                 let (pipe, source, sink) = match direction {
                     Direction::Upstream => {
                         (&mut self.upstream, &mut self.inbound, &mut self.outbound)
@@ -174,6 +181,12 @@ impl Session {
                     },
                 }
             }
+        }
+        if self.lost.is_some() && (turn_over || !known_lost) {
+            return Action::Again;
+        }
+        if let Some((_, outcome)) = self.lost.take() {
+            return Action::Close(outcome);
         }
         match (
             self.upstream.finished() && self.downstream.finished(),
@@ -253,16 +266,51 @@ impl Session {
         }
     }
 
+    /// The connection of `side` broke. The flow ends at once only if the other one has, too.
+    fn lose(&mut self, side: Side, error: io::Error) -> Option<Outcome> {
+        if let Some((_, outcome)) = self.lost.take() {
+            return Some(outcome);
+        }
+        let outcome = match side {
+            Side::Inbound => {
+                self.upstream.cut();
+                self.inbound.note(EpollFlags::EPOLLERR);
+                Outcome::ClientGone(error)
+            }
+            Side::Outbound => {
+                self.downstream.cut();
+                self.outbound.note(EpollFlags::EPOLLERR);
+                Outcome::ServerGone(error)
+            }
+        };
+        self.lost = Some((side, outcome));
+        None
+    }
+
+    /// Whether `direction` ends in a lost connection.
+    fn leads_nowhere(&self, direction: Direction) -> bool {
+        matches!(
+            (&self.lost, direction),
+            (Some((Side::Inbound, _)), Direction::Downstream)
+                | (Some((Side::Outbound, _)), Direction::Upstream)
+        )
+    }
+
     /// What a failure of one direction means for the flow; `None`: pump again.
     fn absorb(&mut self, direction: Direction, failure: Failure, now: Instant) -> Option<Outcome> {
         let (place, broken) = match (failure, direction) {
-            (Failure::Source(error), Direction::Upstream)
-            | (Failure::Sink(error), Direction::Downstream) => {
+            // Reading fails only when nothing is left to read.
+            (Failure::Source(error), Direction::Upstream) => {
                 return Some(Outcome::ClientGone(error));
             }
-            (Failure::Source(error), Direction::Downstream)
-            | (Failure::Sink(error), Direction::Upstream) => {
+            (Failure::Source(error), Direction::Downstream) => {
                 return Some(Outcome::ServerGone(error));
+            }
+            (Failure::Sink(error), Direction::Upstream) => {
+                return self.lose(Side::Outbound, error);
+            }
+            (Failure::Sink(error), Direction::Downstream) => {
+                return self.lose(Side::Inbound, error);
             }
             (Failure::Reset, _) => return Some(Outcome::ByFunction),
             (Failure::Close, _) => {
