@@ -257,9 +257,134 @@ fn a_path_may_come_back_to_a_proxy_it_has_left() {
             let said = overheard::stream_of(&taps[1], "upstream", upstream);
             assert!(said == xored(&up, key), "{capture}: upstream, key {key}");
         }
+        // Nothing of the later visits strays to the client.
+        taps[0].frames(|frames| {
+            for frame in frames {
+                let ends = [frame.source, frame.destination].map(|end| end.port());
+                assert!(ends.contains(&own.port()), "{capture}: {frame:?}");
+            }
+        });
         pipeline.wait_counter(1, "finished_flows", 2);
         pipeline.wait_counter(2, "finished_flows", 1);
         assert_eq!(pipeline.function_counter(1, XOR, "flows"), 2);
-        let _unused = taps;
+        // The first visit must not use the client's port, the second one cannot.
+        assert_eq!(pipeline.counter(1, "other_port_flows"), 2);
+        assert_eq!(pipeline.counter(2, "other_port_flows"), 0);
+    }
+}
+
+#[test]
+fn a_path_may_go_to_and_fro_sixteen_times() {
+    for capture in CAPTURES {
+        let Some(pipeline) = back_and_forth(capture) else {
+            return;
+        };
+        let host = Host::listen(pipeline.lab.server(), PORT);
+        let visit = |n: u32| sid(if n % 2 == 1 { 1 } else { 2 }, XOR, n);
+        for visits in [4, 5, 16] {
+            let path: Vec<Ipv6Addr> = (1..=visits).map(visit).collect();
+            let key = (1..=visits).fold(0, |key, n| key ^ n);
+            let key = u8::try_from(key).unwrap();
+            let seen = seen_by_server(&pipeline.lab, &host, &path);
+            assert_eq!(seen, each(|x| x ^ key), "{capture}: {visits} visits");
+        }
+        pipeline.wait_counter(1, "finished_flows", 2 + 3 + 8);
+        pipeline.wait_counter(2, "finished_flows", 2 + 2 + 8);
+    }
+}
+
+/// Bytes both ways at once; every wire may then be asked for its longest packet.
+fn both_ways(lab: &Lab, length: u64) -> Vec<Tap> {
+    let taps = (0..=lab.proxies())
+        .map(|wire| lab.wire(wire))
+        .map(|(node, device)| Tap::start(node, &device).unwrap())
+        .collect();
+    let host = Host::listen(lab.server(), PORT);
+    let Ends { client, server, .. } = host.meet(lab.client());
+    thread::scope(|scope| {
+        let down = scope.spawn(|| talk(&server, 2, length).unwrap());
+        let (up, down) = (talk(&client, 1, length).unwrap(), down.join().unwrap());
+        assert_eq!((up.length, down.length), (length, length));
+        assert_eq!((up.said, up.heard), (down.heard, down.said));
+    });
+    taps
+}
+
+#[test]
+fn sixteen_segments_are_eight_of_each_proxy() {
+    let segment = |i: usize, n: u32| sid(i, XOR, n);
+    for capture in CAPTURES {
+        let Some(pipeline) = Pipeline::start(2, capture) else {
+            return;
+        };
+        // All in a row: each proxy is one hop, whatever it runs.
+        for split in [8, 15, 1] {
+            let first = (1..=split).map(|n| segment(1, n));
+            let second = (1..=16 - split).map(|n| segment(2, n));
+            let path: Vec<Ipv6Addr> = first.chain(second).collect();
+            assert_eq!(path.len(), 16);
+            let key = |last: u32| u8::try_from((1..=last).fold(0, |key, n| key ^ n)).unwrap();
+            let host = Host::listen(pipeline.lab.server(), PORT);
+            let seen = seen_by_server(&pipeline.lab, &host, &path);
+            let all = key(split) ^ key(16 - split);
+            assert_eq!(
+                seen,
+                each(|x| x ^ all),
+                "{capture}: {split} and {}",
+                16 - split
+            );
+        }
+        for i in [1, 2] {
+            pipeline.wait_counter(i, "finished_flows", 3);
+            assert_eq!(pipeline.counter(i, "accepted_flows"), 3);
+        }
+    }
+}
+
+#[test]
+fn links_of_every_mtu_carry_full_packets() {
+    for mtu in [1280, 1500, 9000] {
+        for segments in [2, 16] {
+            let options = Options {
+                proxies: 2,
+                mtu,
+                ..Options::default()
+            };
+            let Some(lab) = lab_with(&options) else {
+                return;
+            };
+            let pipeline = Pipeline::in_lab(lab, &capture_option("auto"), "");
+            let halves = [1, 2].map(|i| vec![sid(i, XOR, 1); segments / 2]);
+            pipeline.lab.steer(&halves.concat()).unwrap();
+            for (wire, tap) in both_ways(&pipeline.lab, 4_000_000).iter().enumerate() {
+                let (payload, packet) = overheard::longest(tap);
+                let what = format!("mtu {mtu}, {segments} segments, wire {wire}: {payload} bytes");
+                // Downstream has no SRH, so some segment fills its packet.
+                assert_eq!(packet, usize::from(mtu), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_narrow_link_in_the_middle_does_not_stop_a_flow() {
+    for (narrow, proxy) in [(0, 1), (1, 1), (2, 2)] {
+        let Some(lab) = lab(2) else { return };
+        let (near, device) = lab.wire(narrow);
+        let link = |mtu: u16| format!("link set dev {device} mtu {mtu}\n");
+        near.ip(&link(1280)).unwrap();
+        let far = match narrow {
+            0 => (lab.proxy(1), lab.device_to_client(1)),
+            1 => (lab.proxy(2), lab.device_to_client(2)),
+            _ => (lab.server(), format!("to-p{proxy}")),
+        };
+        far.0
+            .ip(&format!("link set dev {} mtu 1280\n", far.1))
+            .unwrap();
+        let pipeline = Pipeline::in_lab(lab, &capture_option("auto"), "");
+        pipeline.steer(XOR, 1);
+        let taps = both_ways(&pipeline.lab, 2_000_000);
+        let (_, packet) = overheard::longest(&taps[narrow]);
+        assert_eq!(packet, 1280, "wire {narrow}");
     }
 }
