@@ -164,8 +164,8 @@ impl Lab {
         format!("to-{}", role(neighbour, self.last()).to_lowercase())
     }
 
-    /// The address of `node` on the link to its neighbour.
-    fn address(&self, node: usize, neighbour: usize) -> Ipv6Addr {
+    /// The address of `node` on the link to its neighbour; the client is node 0, proxy `i` node `i`.
+    pub fn address(&self, node: usize, neighbour: usize) -> Ipv6Addr {
         let link = node.min(neighbour);
         let side = if node < neighbour { 1 } else { 2 };
         if link == 0 {

@@ -89,6 +89,8 @@ pub struct Pipe {
     can_splice: bool,
     /// A function wants no more of this direction: what still comes from the source is dropped.
     discarding: bool,
+    /// The source's connection broke: what it sent before is carried on, but it has no end.
+    orphaned: bool,
     finished: bool,
     /// What is left of [`TURN`].
     turn: usize,
@@ -111,6 +113,7 @@ impl Pipe {
             kernel: None,
             can_splice: true,
             discarding: false,
+            orphaned: false,
             finished: false,
             turn: TURN,
             read: 0,
@@ -140,6 +143,12 @@ impl Pipe {
         } else {
             self.cut(place, pools);
         }
+    }
+
+    /// The source's connection broke. Once its error is taken, reading it ends as if in order
+    /// (`tcp_recvmsg_locked`): that is no end of the stream, and no FIN must say so.
+    pub fn orphan(&mut self) {
+        self.orphaned = true;
     }
 
     /// Moves what can be moved.
@@ -202,6 +211,7 @@ impl Pipe {
             }
             match self.fill(source, pools)? {
                 Moved::Bytes(n) => self.turn = self.turn.saturating_sub(n),
+                Moved::End if self.orphaned => return Ok(Pumped::Waiting),
                 Moved::End => self.ended[0] = true,
                 Moved::Blocked => return Ok(Pumped::Waiting),
             }

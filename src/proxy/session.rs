@@ -9,11 +9,15 @@
 //! dropped for a while, since closing a socket with unread bytes in it is a reset (RFC 2525,
 //! section 2.17), and that could overtake what the peer has not read yet.
 //!
+//! A reset does not overtake the bytes before it either: what the lost end had sent is carried on
+//! first, as far as the other end takes it without waiting.
+//!
 //! The clock and the worker's pools come in as arguments.
 
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::net::SocketAddrV6;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -76,6 +80,8 @@ pub struct Session {
     downstream: Pipe,
     /// A function has closed the flow.
     closed: bool,
+    /// The end whose connection broke, and how; nothing is written to it any more.
+    lost: Option<(Side, Outcome)>,
     idle_timeout: Duration,
     deadline: Instant,
 }
@@ -118,6 +124,7 @@ impl Session {
             upstream: Pipe::new(Direction::Upstream, functions),
             downstream: Pipe::new(Direction::Downstream, functions),
             closed: false,
+            lost: None,
             idle_timeout: beginning.idle_timeout,
             deadline: now + patience,
         }
@@ -134,11 +141,11 @@ impl Session {
             return None;
         }
         let error = end.take_error()?;
-        Some(match (side, self.state) {
-            (Side::Inbound, _) => Outcome::ClientGone(error),
-            (Side::Outbound, State::Connecting) => Outcome::NotConnected(error),
-            (Side::Outbound, _) => Outcome::ServerGone(error),
-        })
+        match (side, self.state) {
+            (Side::Inbound, State::Connecting) => Some(Outcome::ClientGone(error)),
+            (Side::Outbound, State::Connecting) => Some(Outcome::NotConnected(error)),
+            _ => self.lose(side, error).err(),
+        }
     }
 
     /// Goes on as far as the ends allow.
@@ -162,10 +169,17 @@ impl Session {
     }
 
     fn pump(&mut self, now: Instant, pools: &mut Pools) -> Action {
+        let known_lost = self.lost.is_some();
         let turn_over = match self.pump_both(pools) {
             Ok(turn_over) => turn_over,
             Err(outcome) => return Action::Close(outcome),
         };
+        if self.lost.is_some() && (turn_over || !known_lost) {
+            return Action::Again;
+        }
+        if let Some((_, outcome)) = self.lost.take() {
+            return Action::Close(outcome);
+        }
         if self.sent_all() {
             if self.inbound.ended() && self.outbound.ended() {
                 return Action::Close(self.in_order());
@@ -188,6 +202,9 @@ impl Session {
         'changed: loop {
             let mut turn_over = false;
             for direction in [Direction::Upstream, Direction::Downstream] {
+                if self.leads_nowhere(direction) {
+                    continue;
+                }
                 let (pipe, source, sink) = match direction {
                     Direction::Upstream => {
                         (&mut self.upstream, &mut self.inbound, &mut self.outbound)
@@ -274,6 +291,36 @@ impl Session {
         }
     }
 
+    /// The connection of `side` broke. The flow ends at once only if the other one has, too.
+    fn lose(&mut self, side: Side, error: io::Error) -> Result<(), Outcome> {
+        if let Some((_, outcome)) = self.lost.take() {
+            return Err(outcome);
+        }
+        let outcome = match side {
+            Side::Inbound => {
+                self.upstream.orphan();
+                self.inbound.note(EpollFlags::EPOLLERR);
+                Outcome::ClientGone(error)
+            }
+            Side::Outbound => {
+                self.downstream.orphan();
+                self.outbound.note(EpollFlags::EPOLLERR);
+                Outcome::ServerGone(error)
+            }
+        };
+        self.lost = Some((side, outcome));
+        Ok(())
+    }
+
+    /// Whether `direction` ends in a lost connection.
+    fn leads_nowhere(&self, direction: Direction) -> bool {
+        matches!(
+            (&self.lost, direction),
+            (Some((Side::Inbound, _)), Direction::Downstream)
+                | (Some((Side::Outbound, _)), Direction::Upstream)
+        )
+    }
+
     /// What a failure of one direction means for the flow: its end, or that it goes on in
     /// another way.
     fn absorb(
@@ -283,13 +330,18 @@ impl Session {
         pools: &mut Pools,
     ) -> Result<(), Outcome> {
         let (place, closes) = match (failure, direction) {
-            (Failure::Source(error), Direction::Upstream)
-            | (Failure::Sink(error), Direction::Downstream) => {
+            // Reading fails only when nothing is left to read.
+            (Failure::Source(error), Direction::Upstream) => {
                 return Err(Outcome::ClientGone(error));
             }
-            (Failure::Source(error), Direction::Downstream)
-            | (Failure::Sink(error), Direction::Upstream) => {
+            (Failure::Source(error), Direction::Downstream) => {
                 return Err(Outcome::ServerGone(error));
+            }
+            (Failure::Sink(error), Direction::Upstream) => {
+                return self.lose(Side::Outbound, error);
+            }
+            (Failure::Sink(error), Direction::Downstream) => {
+                return self.lose(Side::Inbound, error);
             }
             (Failure::Reset, _) => return Err(Outcome::ByFunction),
             (Failure::Close(place), _) => {

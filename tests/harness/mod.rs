@@ -11,9 +11,12 @@
 pub mod counters;
 pub mod craft;
 pub mod ended;
+pub mod ends;
 pub mod kernel;
 pub mod noise;
+pub mod overheard;
 pub mod peer;
+pub mod pipeline;
 pub mod proxy;
 pub mod sight;
 pub mod talk;

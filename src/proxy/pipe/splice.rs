@@ -61,6 +61,10 @@ impl Pipe {
                     self.read += n as u64;
                     self.turn = self.turn.saturating_sub(n);
                 }
+                Ok(Moved::End) if self.orphaned => {
+                    pools.pipes.give(kernel);
+                    return Ok(Pumped::Waiting);
+                }
                 Ok(Moved::End) => self.ended[0] = true,
                 Ok(Moved::Blocked) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
