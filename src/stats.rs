@@ -89,8 +89,8 @@ counters! {
         unknown_function_flows,
         /// Refused: our place in the segment list is ambiguous (`saved_syn` only).
         ambiguous_position_flows,
-        /// Refused: the final destination is one of our own SIDs.
-        own_destination_flows,
+        /// Refused: the final destination is a SID or an address of ours, or no host's address.
+        bad_destination_flows,
         /// Refused: the function would not take the flow.
         spawn_refused_flows,
         /// Refused: `max_flows` reached.

@@ -29,6 +29,7 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::worker::Command;
 use crate::proxy::{Answered, Shared};
 use crate::sys::nfqueue::NetQueue;
+use crate::sys::own_address::OwnAddress;
 use crate::sys::raw::Icmpv6;
 use crate::sys::socket;
 use crate::wire::icmpv6::{Unreachable, destination_unreachable};
@@ -59,6 +60,7 @@ pub struct Capture {
     shared: Arc<Shared>,
     table: Arc<FlowTable<Answered>>,
     icmp: Icmpv6,
+    own: OwnAddress,
     held: Slab<Held>,
     generation: u64,
     deadlines: Deadlines<(usize, u64)>,
@@ -88,6 +90,7 @@ impl Capture {
             shared,
             table,
             icmp: Icmpv6::open()?,
+            own: OwnAddress::open()?,
             held: Slab::new(),
             generation: 0,
             deadlines: Deadlines::default(),
@@ -167,7 +170,7 @@ impl Capture {
             (None, Some(path)) => Itinerary::of_policy(&syn, path, &self.runtime.map),
             (None, None) => return self.judge(message, Verdict::Accept),
         };
-        let itinerary = match itinerary.and_then(|i| self.runtime.knows(&i).map(|()| i)) {
+        let itinerary = match itinerary.and_then(|way| self.runtime.admit(way, &self.own)) {
             Ok(itinerary) => itinerary,
             Err(refusal) => return self.refuse(message, &refusal),
         };

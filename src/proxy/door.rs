@@ -15,6 +15,7 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::session::{Beginning, Session};
 use crate::proxy::stage::{Chain, Stage};
 use crate::sys::end::End;
+use crate::sys::own_address::OwnAddress;
 use crate::sys::{option, socket};
 use crate::vnf::FlowInfo;
 use crate::wire::syn::Syn;
@@ -38,6 +39,7 @@ pub enum Visitor {
 pub struct Door {
     listener: OwnedFd,
     shared: Arc<Shared>,
+    own: OwnAddress,
     /// A descriptor kept to be given up: with it, a connection can be accepted and reset when
     /// there are no others, instead of waiting in the queue and waking us for ever.
     spare: Option<File>,
@@ -45,10 +47,11 @@ pub struct Door {
 
 impl Door {
     /// A door with this listener behind it.
-    pub fn new(listener: OwnedFd, shared: Arc<Shared>) -> nix::Result<Self> {
+    pub fn new(listener: OwnedFd, shared: Arc<Shared>) -> io::Result<Self> {
         Ok(Self {
             listener,
             shared,
+            own: OwnAddress::open()?,
             spare: File::open("/dev/null").ok(),
         })
     }
@@ -117,8 +120,8 @@ impl Door {
                 })?;
             return Ok((answered.outbound, chain, answered.itinerary, true));
         }
-        let itinerary = itinerary(inbound, runtime).and_then(|i| runtime.knows(&i).map(|()| i));
-        let itinerary = itinerary.map_err(|refusal| {
+        let way = itinerary(inbound, runtime).and_then(|way| runtime.admit(way, &self.own));
+        let itinerary = way.map_err(|refusal| {
             refusal.count(counters);
             log::debug!("refuse a flow: {refusal}");
         })?;

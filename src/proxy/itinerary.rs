@@ -56,8 +56,11 @@ pub enum Refusal {
     NotOurs(Ipv6Addr),
     /// Several of the segments are ours, not in a row, and nothing tells which one is active.
     Ambiguous,
-    /// The final destination is a SID of ours: there is no server behind it.
+    /// The final destination is ours, a SID or an address of this machine: no server is behind
+    /// the one, and nobody shall come to the other from inside.
     OwnDestination(Ipv6Addr),
+    /// The final destination is no host's address: loopback, link-local, multicast, IPv4-mapped.
+    NoHost(Ipv6Addr),
     /// No such function is configured.
     UnknownFunction(u16),
 }
@@ -124,6 +127,9 @@ impl Itinerary {
         if map.owns(*server.ip()) {
             return Err(Refusal::OwnDestination(*server.ip()));
         }
+        if !is_host(*server.ip()) {
+            return Err(Refusal::NoHost(*server.ip()));
+        }
         let here = way.iter().take_while(|segment| map.owns(**segment)).count();
         let (ours, rest) = way.split_at(here);
         let step = |segment: &Ipv6Addr| {
@@ -154,6 +160,15 @@ fn ends(syn: &Syn) -> (SocketAddrV6, SocketAddrV6) {
     )
 }
 
+/// Whether a connection to `address` can leave this machine as IPv6 to one other host.
+fn is_host(address: Ipv6Addr) -> bool {
+    !(address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_unicast_link_local()
+        || address.to_ipv4_mapped().is_some())
+}
+
 /// Our position when `segments_left` is lost: the first in the order of travel of our SIDs, if
 /// they stand in one row.
 fn sole_run(srh: &SrhRepr, map: &Map) -> Result<usize, Refusal> {
@@ -179,7 +194,7 @@ impl Refusal {
             Self::NoSrh => counters.no_srh_flows.one(),
             Self::Malformed(_) | Self::NotOurs(_) => counters.malformed_srh_flows.one(),
             Self::Ambiguous => counters.ambiguous_position_flows.one(),
-            Self::OwnDestination(_) => counters.own_destination_flows.one(),
+            Self::OwnDestination(_) | Self::NoHost(_) => counters.bad_destination_flows.one(),
             Self::UnknownFunction(_) => counters.unknown_function_flows.one(),
         }
     }
@@ -197,7 +212,10 @@ impl fmt::Display for Refusal {
                  active; capture 'nfqueue' can tell"
             ),
             Self::OwnDestination(address) => {
-                write!(f, "the final destination {address} is a SID of ours")
+                write!(f, "the final destination {address} is ours")
+            }
+            Self::NoHost(address) => {
+                write!(f, "the final destination {address} is no host's address")
             }
             Self::UnknownFunction(id) => write!(f, "no function {id:#06x} is configured"),
         }
@@ -370,6 +388,12 @@ mod tests {
             refusal,
             Err(Refusal::OwnDestination(address("fd00:99:1::1:0:2")))
         );
+
+        for nobody in ["::", "::1", "ff02::1", "fe80::1", "::ffff:192.0.2.1"] {
+            let syn = syn(&["fd00:99:1::1:0:1", nobody], 0, Seen::Untouched, true);
+            let refusal = Itinerary::of_segments(&syn, Seen::Untouched, &map());
+            assert_eq!(refusal, Err(Refusal::NoHost(address(nobody))));
+        }
 
         let mut used_up = syn(&["fd00:99:1::1:0:1", SERVER], 0, Seen::Consumed, true);
         used_up.destination = address("fd00:99:1::1:0:1");

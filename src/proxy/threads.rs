@@ -76,7 +76,7 @@ impl Proxy {
             let (wake, commands, orders) = line().map_err(Error::Thread)?;
             let (runtime, shared) = (Arc::clone(runtime), Arc::clone(&shared));
             let worker = Worker::new(listener, Arc::clone(&wake), orders, runtime, shared)
-                .map_err(|errno| Error::Thread(errno.into()))?;
+                .map_err(Error::Thread)?;
             proxy.spawn(format!("worker-{number}"), wake, commands, move || {
                 worker.run()
             })?;

@@ -4,6 +4,7 @@
 //! answered flows.
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -86,7 +87,7 @@ impl Worker {
         commands: Receiver<Command>,
         runtime: Arc<Runtime>,
         shared: Arc<Shared>,
-    ) -> nix::Result<Self> {
+    ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
