@@ -169,6 +169,7 @@ table! {
 
     PREFIX: Locator option "prefix", Allowed::Prefix, Refused;
     LOCATOR_DEVICE: Locator list "device", Allowed::Device, Refused;
+    SOURCE: Locator list "source", Allowed::Network, Empty;
     ON_FAILURE: Locator option "on_failure", Allowed::Word(OnFailure::WORDS), Default("refuse");
 
     ID: Function option "id", Allowed::HexNumber(0, 65535), Refused;

@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::config::mark::{MarkMask, PathNumber};
 use crate::config::model::{Device, Locator, OnFailure, PathKind, Policy};
 use crate::setup::plan::{CaptureWay, is_local_first};
-use crate::setup::selector::{self, NOT_FOR_US, from, plain};
+use crate::setup::selector::{self, NOT_FOR_US, from, networks, plain};
 
 /// Our table, in both spellings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,15 +163,12 @@ struct Rules<'a> {
 impl Rules<'_> {
     /// SYNs that the capture of `nfqueue` wants to see before anything else happens to them.
     fn hold(&self, hold: &Hold) -> Vec<String> {
-        let mut list: Vec<String> = self
-            .config
-            .locators
-            .iter()
-            .map(|l| {
-                let from = from(&l.devices);
-                format!("{from} ip6 daddr {} rt type 4 {SYN} {hold}", l.prefix)
-            })
-            .collect();
+        let mut list = Vec::new();
+        for locator in &self.config.locators {
+            list.extend(stranger(locator));
+            let (from, prefix) = (from(&locator.devices), locator.prefix);
+            list.push(format!("{from} ip6 daddr {prefix} rt type 4 {SYN} {hold}"));
+        }
         for (path, policy) in self.policies() {
             let plain = plain(policy);
             // The first policy that matches wins: a remote one ends the search.
@@ -191,6 +188,7 @@ impl Rules<'_> {
             list.extend(self.refused());
         }
         for locator in &self.config.locators {
+            list.extend(stranger(locator));
             self.syn_to_us(locator, &mut list);
             nobody_listens(locator, self.timeout(), &mut list);
             self.rest_of_flow(locator, &mut list);
@@ -326,6 +324,16 @@ impl Rules<'_> {
     fn timeout(&self) -> Duration {
         self.config.main.idle_timeout
     }
+}
+
+/// Whoever may not name our SIDs gets no answer. Not only SYNs: the kernel would carry on the
+/// rest.
+fn stranger(locator: &Locator) -> Option<String> {
+    let friends = networks(&locator.sources)?;
+    let prefix = locator.prefix;
+    Some(format!(
+        "ip6 daddr {prefix} rt type 4 ip6 saddr != {friends} drop"
+    ))
 }
 
 /// Never deliver locally without `tproxy`: a listener of this router, its web server say, would

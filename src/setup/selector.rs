@@ -22,9 +22,8 @@ pub fn back(policy: &Policy) -> String {
 
 fn packets(device: &str, policy: &Policy, address: &str, port: &str) -> String {
     let mut text = format!("{device} {}", names(&policy.devices));
-    if !policy.dests.is_empty() {
-        let list = joined(policy.dests.iter().map(Network::to_string));
-        let _ = write!(text, " ip6 {address} {{ {list} }}");
+    if let Some(networks) = networks(&policy.dests) {
+        let _ = write!(text, " ip6 {address} {networks}");
     }
     if policy.ports.is_empty() {
         text.push_str(" meta l4proto tcp");
@@ -33,6 +32,12 @@ fn packets(device: &str, policy: &Policy, address: &str, port: &str) -> String {
         let _ = write!(text, " tcp {port} {{ {list} }}");
     }
     text
+}
+
+/// A set of networks, if there are any; nft merges those that overlap.
+pub fn networks(networks: &[Network]) -> Option<String> {
+    let list = joined(networks.iter().map(Network::to_string));
+    (!networks.is_empty()).then(|| format!("{{ {list} }}"))
 }
 
 /// Packets that came in by one of `devices`.

@@ -245,6 +245,7 @@ pub fn locator(prefix: &str, on_failure: OnFailure) -> Locator {
         name: "home".to_owned(),
         prefix: sid::Locator::new(prefix.parse().unwrap()).unwrap(),
         devices: vec![device("p0"), device("p1.2")],
+        sources: Vec::new(),
         on_failure,
         line: 10,
     }
