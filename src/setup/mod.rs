@@ -18,6 +18,7 @@ pub mod journal;
 pub mod kernel;
 pub mod nft;
 pub mod plan;
+pub mod quoted;
 pub mod ruleset;
 mod selector;
 pub mod sysctl;

@@ -100,6 +100,7 @@ fn sysctls(config: &Config) -> Vec<Step> {
     let mut list: Vec<Sysctl> = Vec::new();
     if !config.locators.is_empty() {
         list.push(Sysctl::seg6_enabled("all"));
+        list.push(Sysctl::tcp_mtu_probing());
     }
     for device in config.locators.iter().flat_map(|l| &l.devices) {
         let sysctl = Sysctl::seg6_enabled(device.as_str());

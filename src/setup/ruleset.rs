@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::config::mark::{MarkMask, PathNumber};
 use crate::config::model::{Device, Locator, OnFailure, PathKind, Policy};
 use crate::setup::plan::{CaptureWay, is_local_first};
+use crate::setup::quoted;
 use crate::setup::selector::{self, NOT_FOR_US, from, networks, plain};
 
 /// Our table, in both spellings.
@@ -131,6 +132,8 @@ fn render(config: &Config, hold: Option<&Hold>) -> String {
         let hook = "type filter hook prerouting priority mangle - 1";
         chain(&mut text, "hold", Some(hook), &rules.hold(hold));
     }
+    let to_us = rules.set(rules.mark.local());
+    chain(&mut text, quoted::CHAIN, None, &quoted::rules(&to_us));
     let hook = "type filter hook prerouting priority mangle";
     let prerouting = rules.prerouting(hold.is_some());
     chain(&mut text, "prerouting", Some(hook), &prerouting);
@@ -206,11 +209,7 @@ impl Rules<'_> {
         // swallow a new connection that has nothing to do with us.
         let local = self.set(self.mark.local());
         list.push(format!("{NOT_SYN} socket transparent 1 {local} accept"));
-        // Errors about what our outbound sockets sent.
-        list.push(format!(
-            "icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, \
-             parameter-problem }} socket transparent 1 {local} accept"
-        ));
+        list.push(quoted::JUMP.to_owned());
         for (path, policy) in self.policies() {
             if !is_local_first(self.config, policy) {
                 let mark = self.set(self.mark.path(path));
