@@ -7,7 +7,7 @@
 //! ```
 //! The clock and the worker's pools come in as arguments.
 
-use std::net::SocketAddrV6;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,8 @@ pub struct Session {
     pub client: SocketAddrV6,
     /// The final destination.
     pub server: SocketAddrV6,
+    /// The SID of ours that the client's packets come to, if they have an SRH.
+    pub came_to: Option<Ipv6Addr>,
     /// When its connection was accepted.
     pub began: Instant,
     state: State,
@@ -77,6 +79,8 @@ pub struct Beginning {
     pub client: SocketAddrV6,
     /// The final destination.
     pub server: SocketAddrV6,
+    /// The SID of ours that the client's packets come to, if they have an SRH.
+    pub came_to: Option<Ipv6Addr>,
     /// The accepted socket.
     pub inbound: End,
     /// The next segment's, connected or not.
@@ -100,6 +104,7 @@ impl Session {
         Self {
             client: beginning.client,
             server: beginning.server,
+            came_to: beginning.came_to,
             began: now,
             state,
             inbound: beginning.inbound,
