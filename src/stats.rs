@@ -79,6 +79,8 @@ counters! {
         ended_by_function_flows,
         /// Flows reset because their function broke its promise.
         broken_function_flows,
+        /// Flows reset because a reload removed their locator.
+        locator_gone_flows,
         /// Flows reset because srv6pipes stopped.
         stopped_flows,
         /// Refused: no SRH and no policy.

@@ -201,6 +201,7 @@ impl Daemon {
                 .transition(plan::plan(&config, capture_way(&config)))
                 .map_err(|error| placed(&self.path, &error))?;
         }
+        limits::raise_descriptors(config.main.max_flows);
         self.runtime = Arc::new(Runtime::new(&config, &registry, Some(&self.runtime)));
         self.proxy.reload(&self.runtime);
         self.registry = registry;
@@ -230,7 +231,9 @@ fn placed(path: &Path, error: &setup::Error) -> String {
     }
 }
 
-/// Options that the listeners, the queue, the socket and the journal hold on to.
+/// Options that the listeners, the queue, the socket and the journal hold on to; and those that
+/// would take the rules away that deliver live flows' packets to us. Without them, be it for a
+/// moment, the kernel would carry these packets on, unprocessed.
 fn needs_restart(old: &Main, new: &Main) -> Vec<&'static str> {
     [
         ("enabled", old.enabled == new.enabled),
@@ -240,6 +243,8 @@ fn needs_restart(old: &Main, new: &Main) -> Vec<&'static str> {
         ("port", old.port == new.port),
         ("queue", old.queue == new.queue),
         ("mark", old.mark == new.mark),
+        ("table", old.table == new.table),
+        ("preference", old.preference == new.preference),
     ]
     .into_iter()
     .filter_map(|(name, same)| (!same).then_some(name))

@@ -115,8 +115,11 @@ fn ask(
     json: bool,
     print: impl FnOnce(&Value) -> String,
 ) -> Result<(), Told> {
-    let config = load(path)?;
-    let answer = client::ask(&config.main.control_socket, request).map_err(|e| tell(&e))?;
+    let socket = config::control_socket(path).map_err(|problems| {
+        eprintln!("{problems}");
+        Told
+    })?;
+    let answer = client::ask(&socket, request).map_err(|e| tell(&e))?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
         eprintln!("{error}");
         return Err(Told);

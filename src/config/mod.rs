@@ -22,7 +22,9 @@ mod words;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use schema::{Absent, CONTROL_SOCKET, SectionKind};
 
 pub use model::Config;
 pub use problem::{Problem, ProblemKind, Problems};
@@ -43,6 +45,36 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
         path: path.to_owned(),
         problems,
     })
+}
+
+/// Where the daemon of a configuration file listens to its operator, whatever else is wrong with
+/// the file: whoever has broken it wants to know how the daemon is.
+///
+/// # Errors
+/// The file can't be read, or of all things this option is wrong.
+pub fn control_socket(path: &Path) -> Result<PathBuf, Problems> {
+    let problems = match load(path) {
+        Ok(config) => return Ok(config.main.control_socket),
+        Err(problems @ Problems::Unreadable { .. }) => return Err(problems),
+        Err(problems) => problems,
+    };
+    let text = bytes(path).unwrap_or_default();
+    let text = uci::parse(&String::from_utf8_lossy(&text));
+    let mut written = text
+        .sections
+        .iter()
+        .filter(|section| section.kind == SectionKind::Main.word())
+        .flat_map(|section| &section.entries)
+        .filter(|entry| entry.name == CONTROL_SOCKET.name && !entry.value.is_empty());
+    let socket = match (written.next(), CONTROL_SOCKET.absent) {
+        (Some(entry), _) => CONTROL_SOCKET.allowed.path(&entry.value),
+        (None, Absent::Default(text)) => CONTROL_SOCKET.allowed.path(text),
+        (None, _) => return Err(problems),
+    };
+    match (socket, written.next()) {
+        (Ok(socket), None) => Ok(socket),
+        _ => Err(problems),
+    }
 }
 
 /// Stops one byte behind the limit: `/dev/zero` has no end.

@@ -180,7 +180,8 @@ impl Capture {
             return self.answer_by_reset(message);
         }
         let key = FlowKey::new(itinerary.client, itinerary.server);
-        match self.table.hold(key) {
+        let capacity = usize::try_from(self.runtime.max_flows).unwrap_or(usize::MAX);
+        match self.table.hold(key, capacity) {
             Arrival::New => counters.held_syn_packets.one(),
             // Its first copy is on the way; two would be two connections.
             Arrival::Repeated => {

@@ -82,6 +82,7 @@ impl Door {
                     Beginning {
                         client: itinerary.client,
                         server: itinerary.server,
+                        came_to: itinerary.came_to,
                         inbound: End::new(inbound),
                         outbound: End::new(outbound),
                         chain,

@@ -36,6 +36,9 @@ pub struct Itinerary {
     pub client: SocketAddrV6,
     /// Where it ends.
     pub server: SocketAddrV6,
+    /// The SID of ours that the client's packets come to; `None` if a policy of ours brought the
+    /// flow here, without an SRH.
+    pub came_to: Option<Ipv6Addr>,
     /// Our functions, in the order of travel.
     pub steps: Vec<Step>,
     /// For the outbound socket; `None` when only the server remains.
@@ -104,6 +107,7 @@ impl Itinerary {
         let travelled: Vec<Ipv6Addr> = srh.segments[..=position].iter().rev().copied().collect();
         let (way, _) = travelled.split_at(position);
         let mut itinerary = Self::of_way(way, ends(syn), map)?;
+        itinerary.came_to = Some(*active);
         let own_index = position.saturating_sub(itinerary.steps.len() - 1);
         itinerary.routing_header = srh.advance(own_index).map_err(Refusal::Malformed)?;
         Ok(itinerary)
@@ -146,6 +150,7 @@ impl Itinerary {
         Ok(Self {
             client,
             server,
+            came_to: None,
             steps,
             routing_header: None,
             visits_again,

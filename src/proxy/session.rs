@@ -18,7 +18,7 @@
 mod tests;
 
 use std::io;
-use std::net::SocketAddrV6;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,8 @@ pub struct Session {
     pub client: SocketAddrV6,
     /// The final destination.
     pub server: SocketAddrV6,
+    /// The SID of ours that the client's packets come to, if they have an SRH.
+    pub came_to: Option<Ipv6Addr>,
     /// When its connection was accepted.
     pub began: Instant,
     state: State,
@@ -93,6 +95,8 @@ pub struct Beginning {
     pub client: SocketAddrV6,
     /// The final destination.
     pub server: SocketAddrV6,
+    /// The SID of ours that the client's packets come to, if they have an SRH.
+    pub came_to: Option<Ipv6Addr>,
     /// The accepted socket.
     pub inbound: End,
     /// The next segment's, connected or not.
@@ -116,6 +120,7 @@ impl Session {
         Self {
             client: beginning.client,
             server: beginning.server,
+            came_to: beginning.came_to,
             began: now,
             state,
             inbound: beginning.inbound,

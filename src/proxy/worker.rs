@@ -163,7 +163,7 @@ impl Worker {
         let _ = self.wake.read();
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Runtime(runtime) => self.runtime = runtime,
+                Command::Runtime(runtime) => self.take_over(runtime),
                 Command::Flows(reply) => {
                     let flows = self
                         .flows
@@ -176,6 +176,17 @@ impl Worker {
             }
         }
         false
+    }
+
+    /// New flows take `runtime`. Live ones keep what they have, but not without their packets: no
+    /// more of them reach a locator that is gone.
+    fn take_over(&mut self, runtime: Arc<Runtime>) {
+        let cut_off = |session: &Session| session.came_to.is_some_and(|sid| !runtime.map.owns(sid));
+        let tokens = self.tokens(cut_off);
+        for token in tokens {
+            self.close(token, &Outcome::LocatorGone);
+        }
+        self.runtime = runtime;
     }
 
     fn accept(&mut self) {
@@ -306,17 +317,20 @@ impl Worker {
     }
 
     fn stop(&mut self) {
-        let tokens: Vec<Token> = self
-            .flows
-            .iter()
+        for token in self.tokens(|_| true) {
+            self.close(token, &Outcome::Stopped);
+        }
+    }
+
+    fn tokens(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Token> {
+        let flows = self.flows.iter();
+        flows
+            .filter(|(_, place)| wanted(&place.session))
             .map(|(index, place)| Token {
                 index,
                 generation: place.generation,
             })
-            .collect();
-        for token in tokens {
-            self.close(token, &Outcome::Stopped);
-        }
+            .collect()
     }
 }
 

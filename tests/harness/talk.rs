@@ -49,7 +49,12 @@ impl Talk {
 
     /// Waits for what comes without having been asked for: end of stream, or a reset.
     pub fn listen(&mut self) -> io::Result<usize> {
-        self.stream.read(&mut [0; 64])
+        loop {
+            match self.stream.read(&mut [0; 64]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// Ends the flow in order; all that was said, and by whom.

@@ -27,6 +27,7 @@ impl Bench {
         let beginning = Beginning {
             client: nobody,
             server: nobody,
+            came_to: None,
             inbound,
             outbound,
             chain: chain(bodies),
