@@ -2,8 +2,9 @@
 
 mod harness;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, SocketAddrV6, TcpStream};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -247,36 +248,35 @@ fn single_bytes_arrive_one_and_all() {
     }
 }
 
-/// The time that each of `count` questions needs for its answer; a question is two writes, as
-/// from a client that sends a head and then a body.
+/// The time that each of `count` questions needs for its answer. Each is said in two halves, as by
+/// a client that sends a head and then a body, and the second half begins when the first is there:
+/// so every hop meets two small segments, of which the first may not be acknowledged yet.
 fn rounds(ends: &Ends, count: usize) -> Vec<Duration> {
     let Ends { client, server, .. } = ends;
     for stream in [client, server] {
         stream.set_nodelay(true).unwrap();
     }
+    let half = Barrier::new(2);
+    let say = |mut to: &TcpStream, text: &[u8]| {
+        to.write_all(&text[..10]).unwrap();
+        half.wait();
+        to.write_all(&text[10..]).unwrap();
+    };
+    let hear = |from: &TcpStream| {
+        let first = hear(from, 10).unwrap();
+        half.wait();
+        [first, hear(from, 10).unwrap()].concat()
+    };
     thread::scope(|scope| {
-        scope.spawn(move || {
-            let (mut reader, mut writer) = (server, server);
-            let mut question = [0; 20];
-            for _ in 0..count {
-                reader.read_exact(&mut question).unwrap();
-                writer.write_all(&question[..9]).unwrap();
-                writer.write_all(&question[9..]).unwrap();
-            }
+        scope.spawn(|| (0..count).for_each(|_| say(server, &hear(server))));
+        let rounds = (1_u64..).take(count).map(|seed| {
+            let question = noise::bytes(seed, 20);
+            let began = Instant::now();
+            say(client, &question);
+            assert_eq!(hear(client), question);
+            began.elapsed()
         });
-        let (mut reader, mut writer) = (client, client);
-        (0..count)
-            .map(|i| {
-                let question = noise::bytes(u64::try_from(i).unwrap(), 20);
-                let began = Instant::now();
-                writer.write_all(&question[..7]).unwrap();
-                writer.write_all(&question[7..]).unwrap();
-                let mut answer = [0; 20];
-                reader.read_exact(&mut answer).unwrap();
-                assert_eq!(answer[..], question);
-                began.elapsed()
-            })
-            .collect()
+        rounds.collect()
     })
 }
 
