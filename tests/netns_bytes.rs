@@ -8,10 +8,11 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::ends::{Ends, Host, Talk, hear, talk};
+use harness::ends::{Ends, Host, Trade, hear, trade};
 use harness::noise;
 use harness::overheard;
 use harness::pipeline::{CAPTURES, COPY, PASSES, Pipeline, XOR};
+use harness::talk::xored;
 use srv6pipes::demo::lab::{CLIENT, sid};
 use srv6pipes::demo::sniff::Tap;
 
@@ -37,11 +38,11 @@ fn both_ways_at_once(pipeline: &Pipeline, length: u64) {
     assert_eq!(from, client.local_addr().unwrap());
     assert_eq!(from.ip(), CLIENT);
     let (up, down) = thread::scope(|scope| {
-        let server = scope.spawn(|| talk(&server, 2, length).unwrap());
-        (talk(&client, 1, length).unwrap(), server.join().unwrap())
+        let server = scope.spawn(|| trade(&server, 2, length).unwrap());
+        (trade(&client, 1, length).unwrap(), server.join().unwrap())
     });
     assert_ne!(up.said, down.said);
-    let Talk { said, heard, .. } = up;
+    let Trade { said, heard, .. } = up;
     assert_eq!((up.length, down.length), (length, length));
     assert_eq!((said, heard), (down.heard, down.said), "SHA-256 differ");
     pipeline.wait_idle();
@@ -137,10 +138,6 @@ fn overhear(pipeline: &Pipeline, up: &[u8], down: &[u8]) -> Vec<(Vec<u8>, Vec<u8
         .collect()
 }
 
-fn xored(bytes: &[u8], key: u8) -> Vec<u8> {
-    bytes.iter().map(|byte| byte ^ key).collect()
-}
-
 #[test]
 fn the_wire_between_two_xors_carries_what_their_argument_makes_of_it() {
     let (up, down) = (noise::bytes(1, 300_000), noise::bytes(2, 200_000));
@@ -188,7 +185,7 @@ fn the_srh_shortens_from_wire_to_wire() {
             .collect();
         let host = Host::listen(lab.server(), 5001);
         let Ends { client, server, .. } = host.meet(lab.client());
-        both_talk(&client, &server, 10_000);
+        both_trade(&client, &server, 10_000);
         let server = *host.address().ip();
         let expected = [
             Some(vec![server, path[1], path[0]]),
@@ -209,10 +206,10 @@ fn the_srh_shortens_from_wire_to_wire() {
     }
 }
 
-fn both_talk(client: &TcpStream, server: &TcpStream, length: u64) {
+fn both_trade(client: &TcpStream, server: &TcpStream, length: u64) {
     thread::scope(|scope| {
-        scope.spawn(|| talk(server, 2, length).unwrap());
-        assert_eq!(talk(client, 1, length).unwrap().length, length);
+        scope.spawn(|| trade(server, 2, length).unwrap());
+        assert_eq!(trade(client, 1, length).unwrap().length, length);
     });
 }
 
