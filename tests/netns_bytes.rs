@@ -2,15 +2,17 @@
 
 mod harness;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, SocketAddrV6, TcpStream};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::ends::{Ends, Host, Talk, hear, talk};
+use harness::ends::{Ends, Host, Trade, hear, trade};
 use harness::noise;
 use harness::overheard;
 use harness::pipeline::{CAPTURES, COPY, PASSES, Pipeline, XOR};
+use harness::talk::xored;
 use srv6pipes::demo::lab::{CLIENT, sid};
 use srv6pipes::demo::sniff::Tap;
 
@@ -36,11 +38,11 @@ fn both_ways_at_once(pipeline: &Pipeline, length: u64) {
     assert_eq!(from, client.local_addr().unwrap());
     assert_eq!(from.ip(), CLIENT);
     let (up, down) = thread::scope(|scope| {
-        let server = scope.spawn(|| talk(&server, 2, length).unwrap());
-        (talk(&client, 1, length).unwrap(), server.join().unwrap())
+        let server = scope.spawn(|| trade(&server, 2, length).unwrap());
+        (trade(&client, 1, length).unwrap(), server.join().unwrap())
     });
     assert_ne!(up.said, down.said);
-    let Talk { said, heard, .. } = up;
+    let Trade { said, heard, .. } = up;
     assert_eq!((up.length, down.length), (length, length));
     assert_eq!((said, heard), (down.heard, down.said), "SHA-256 differ");
     pipeline.wait_idle();
@@ -136,10 +138,6 @@ fn overhear(pipeline: &Pipeline, up: &[u8], down: &[u8]) -> Vec<(Vec<u8>, Vec<u8
         .collect()
 }
 
-fn xored(bytes: &[u8], key: u8) -> Vec<u8> {
-    bytes.iter().map(|byte| byte ^ key).collect()
-}
-
 #[test]
 fn the_wire_between_two_xors_carries_what_their_argument_makes_of_it() {
     let (up, down) = (noise::bytes(1, 300_000), noise::bytes(2, 200_000));
@@ -187,7 +185,7 @@ fn the_srh_shortens_from_wire_to_wire() {
             .collect();
         let host = Host::listen(lab.server(), 5001);
         let Ends { client, server, .. } = host.meet(lab.client());
-        both_talk(&client, &server, 10_000);
+        both_trade(&client, &server, 10_000);
         let server = *host.address().ip();
         let expected = [
             Some(vec![server, path[1], path[0]]),
@@ -208,10 +206,10 @@ fn the_srh_shortens_from_wire_to_wire() {
     }
 }
 
-fn both_talk(client: &TcpStream, server: &TcpStream, length: u64) {
+fn both_trade(client: &TcpStream, server: &TcpStream, length: u64) {
     thread::scope(|scope| {
-        scope.spawn(|| talk(server, 2, length).unwrap());
-        assert_eq!(talk(client, 1, length).unwrap().length, length);
+        scope.spawn(|| trade(server, 2, length).unwrap());
+        assert_eq!(trade(client, 1, length).unwrap().length, length);
     });
 }
 
@@ -247,36 +245,35 @@ fn single_bytes_arrive_one_and_all() {
     }
 }
 
-/// The time that each of `count` questions needs for its answer; a question is two writes, as
-/// from a client that sends a head and then a body.
+/// The time that each of `count` questions needs for its answer. Each is said in two halves, as by
+/// a client that sends a head and then a body, and the second half begins when the first is there:
+/// so every hop meets two small segments, of which the first may not be acknowledged yet.
 fn rounds(ends: &Ends, count: usize) -> Vec<Duration> {
     let Ends { client, server, .. } = ends;
     for stream in [client, server] {
         stream.set_nodelay(true).unwrap();
     }
+    let half = Barrier::new(2);
+    let say = |mut to: &TcpStream, text: &[u8]| {
+        to.write_all(&text[..10]).unwrap();
+        half.wait();
+        to.write_all(&text[10..]).unwrap();
+    };
+    let hear = |from: &TcpStream| {
+        let first = hear(from, 10).unwrap();
+        half.wait();
+        [first, hear(from, 10).unwrap()].concat()
+    };
     thread::scope(|scope| {
-        scope.spawn(move || {
-            let (mut reader, mut writer) = (server, server);
-            let mut question = [0; 20];
-            for _ in 0..count {
-                reader.read_exact(&mut question).unwrap();
-                writer.write_all(&question[..9]).unwrap();
-                writer.write_all(&question[9..]).unwrap();
-            }
+        scope.spawn(|| (0..count).for_each(|_| say(server, &hear(server))));
+        let rounds = (1_u64..).take(count).map(|seed| {
+            let question = noise::bytes(seed, 20);
+            let began = Instant::now();
+            say(client, &question);
+            assert_eq!(hear(client), question);
+            began.elapsed()
         });
-        let (mut reader, mut writer) = (client, client);
-        (0..count)
-            .map(|i| {
-                let question = noise::bytes(u64::try_from(i).unwrap(), 20);
-                let began = Instant::now();
-                writer.write_all(&question[..7]).unwrap();
-                writer.write_all(&question[7..]).unwrap();
-                let mut answer = [0; 20];
-                reader.read_exact(&mut answer).unwrap();
-                assert_eq!(answer[..], question);
-                began.elapsed()
-            })
-            .collect()
+        rounds.collect()
     })
 }
 

@@ -1,58 +1,17 @@
-//! How flows end: half-closes, resets and closes reach the other end as what they are.
+//! Flows that end in order: each direction by itself, with nothing lost before its end.
 //!
-//! RFC 9293 sections 3.6 and 3.10.7.4, RFC 1122 section 4.2.2.13. Every test runs in both capture
-//! modes, with a function that works (`xor`) and with one that leaves the bytes to splice (`copy`).
+//! RFC 9293 section 3.6. Through two proxies in both capture modes, with a function that works
+//! (`xor`) and with one that leaves the bytes to splice (`copy`). Resets are in `netns_reset.rs`.
 
 mod harness;
 
-use std::fs;
-use std::io::{ErrorKind, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::thread;
 
-use harness::ends::{Ends, Host, Talk, abort, breaks, hear, hear_out, jam, say, talk};
-use harness::pipeline::{CAPTURES, COPY, Pipeline, XOR, capture_option};
-use harness::{lab, noise, wait_for};
-use nix::errno::Errno;
-use socket2::{Domain, Socket, Type};
-use srv6pipes::demo::lab::{CLIENT, Lab};
-
-const PORT: u16 = 5001;
-
-/// Runs `behaviour` through two proxies for each capture and function; `what` names them.
-fn everywhere(behaviour: impl Fn(&Pipeline, &Host, &str)) {
-    for capture in CAPTURES {
-        let Some(lab) = lab(2) else { return };
-        small_buffers(&lab);
-        let pipeline = Pipeline::in_lab(lab, &capture_option(capture), "");
-        let host = Host::listen(pipeline.lab.server(), PORT);
-        for (function, name) in [(XOR, "xor"), (COPY, "copy")] {
-            pipeline.steer(function, 0x2a);
-            behaviour(&pipeline, &host, &format!("{capture}, {name}"));
-            pipeline.wait_idle();
-        }
-    }
-}
-
-/// A jam then needs kilobytes, and a large transfer is in the middle for long.
-fn small_buffers(lab: &Lab) {
-    for node in [lab.client(), lab.proxy(1), lab.proxy(2), lab.server()] {
-        for buffer in ["tcp_rmem", "tcp_wmem"] {
-            let key = format!("net/ipv4/{buffer}");
-            node.set_sysctl(&key, "4096 65536 65536").unwrap();
-        }
-    }
-}
-
-/// Runs `act` with a new flow, and then how often `counter` of each proxy has gone up.
-fn counted(pipeline: &Pipeline, host: &Host, counter: &str, act: impl FnOnce(Ends)) -> [u64; 2] {
-    let read = || [1, 2].map(|i| pipeline.counter(i, counter));
-    let before = read();
-    act(host.meet(pipeline.lab.client()));
-    pipeline.wait_idle();
-    let after = read();
-    [after[0] - before[0], after[1] - before[1]]
-}
+use harness::ends::{Ends, Host, Trade, hear_out, say, trade, warm};
+use harness::pipeline::{COPY, PORT, Pipeline, XOR, everywhere};
+use harness::{noise, wait_for};
 
 /// Everything that `from` says, to the end of its stream, arrives at `to`.
 fn arrives(from: &TcpStream, to: &TcpStream, length: u64, what: &str) {
@@ -64,21 +23,12 @@ fn arrives(from: &TcpStream, to: &TcpStream, length: u64, what: &str) {
     });
 }
 
-fn wait_half_closed(pipeline: &Pipeline) {
-    for proxy in &pipeline.proxies {
-        wait_for("a flow half closed", || {
-            let flows = proxy.json("flows");
-            (flows["flows"][0]["state"] == "half-closed").then_some(())
-        });
-    }
-}
-
 #[test]
 fn a_client_that_has_said_all_still_hears_all() {
     everywhere(|pipeline, host, what| {
-        let finished = counted(pipeline, host, "finished_flows", |ends| {
+        let finished = pipeline.counted(host, "finished_flows", |ends| {
             arrives(&ends.client, &ends.server, 100_000, what);
-            wait_half_closed(pipeline);
+            pipeline.wait_half_closed();
             arrives(&ends.server, &ends.client, 3_000_000, what);
         });
         assert_eq!(finished, [1, 1], "{what}");
@@ -88,9 +38,9 @@ fn a_client_that_has_said_all_still_hears_all() {
 #[test]
 fn a_server_that_has_said_all_still_hears_all() {
     everywhere(|pipeline, host, what| {
-        let finished = counted(pipeline, host, "finished_flows", |ends| {
+        let finished = pipeline.counted(host, "finished_flows", |ends| {
             arrives(&ends.server, &ends.client, 100_000, what);
-            wait_half_closed(pipeline);
+            pipeline.wait_half_closed();
             arrives(&ends.client, &ends.server, 3_000_000, what);
         });
         assert_eq!(finished, [1, 1], "{what}");
@@ -101,12 +51,15 @@ fn a_server_that_has_said_all_still_hears_all() {
 fn both_may_finish_at_once() {
     everywhere(|pipeline, host, what| {
         for length in (0..20).map(|n| n * 3_333) {
-            let finished = counted(pipeline, host, "finished_flows", |ends| {
+            let finished = pipeline.counted(host, "finished_flows", |ends| {
                 let (up, down) = thread::scope(|scope| {
-                    let down = scope.spawn(|| talk(&ends.server, 2, length).unwrap());
-                    (talk(&ends.client, 1, length).unwrap(), down.join().unwrap())
+                    let down = scope.spawn(|| trade(&ends.server, 2, length).unwrap());
+                    (
+                        trade(&ends.client, 1, length).unwrap(),
+                        down.join().unwrap(),
+                    )
                 });
-                let Talk { said, heard, .. } = down;
+                let Trade { said, heard, .. } = down;
                 assert_eq!((up.length, down.length), (length, length), "{what}");
                 assert_eq!((up.heard, up.said), (said, heard), "{what}");
             });
@@ -140,7 +93,7 @@ fn data_and_fin_may_come_before_the_server_answers() {
     let host = Host::listen(lab.server(), PORT);
     for function in [XOR, COPY] {
         pipeline.steer(function, 0x2a);
-        deafen(lab);
+        pipeline.deafen_server();
         let client = harness::peer::connect(lab.client(), host.address()).unwrap();
         let said = say(&client, 1, 10_000).unwrap();
         wait_for("the last proxy to wait for the server", || {
@@ -148,7 +101,7 @@ fn data_and_fin_may_come_before_the_server_answers() {
             (flows["flows"][0]["state"] == "connecting").then_some(())
         });
         assert!(host.is_alone());
-        undeafen(lab);
+        pipeline.undeafen_server();
         let (server, _) = host.accept();
         let heard = hear_out(&server).unwrap();
         assert_eq!(noise::sha256(&heard), said, "function {function}");
@@ -157,199 +110,10 @@ fn data_and_fin_may_come_before_the_server_answers() {
     }
 }
 
-/// The server's kernel answers nothing to the client's address, nor to who speaks from it.
-fn deafen(lab: &Lab) {
-    let route = format!("route add blackhole {CLIENT}/128\n");
-    lab.server().ip(&route).unwrap();
-}
-
-fn undeafen(lab: &Lab) {
-    let route = format!("route delete blackhole {CLIENT}/128\n");
-    lab.server().ip(&route).unwrap();
-}
-
-/// A flow over which something has gone both ways already.
-fn warm(ends: &Ends) {
-    for (mut from, to) in [(&ends.client, &ends.server), (&ends.server, &ends.client)] {
-        from.write_all(b"hello").unwrap();
-        assert_eq!(hear(to, 5).unwrap(), b"hello");
-    }
-}
-
-#[test]
-fn a_reset_from_the_client_is_a_reset_at_the_server() {
-    everywhere(|pipeline, host, what| {
-        let reset = counted(pipeline, host, "reset_by_client_flows", |ends| {
-            warm(&ends);
-            abort(ends.client);
-            assert_eq!(breaks(&ends.server), ErrorKind::ConnectionReset, "{what}");
-        });
-        assert_eq!(reset, [1, 1], "{what}");
-    });
-}
-
-#[test]
-fn a_reset_from_the_server_is_a_reset_at_the_client() {
-    everywhere(|pipeline, host, what| {
-        let reset = counted(pipeline, host, "reset_by_server_flows", |ends| {
-            warm(&ends);
-            abort(ends.server);
-            assert_eq!(breaks(&ends.client), ErrorKind::ConnectionReset, "{what}");
-        });
-        assert_eq!(reset, [1, 1], "{what}");
-    });
-}
-
-#[test]
-fn a_reset_in_mid_transfer_stops_the_sender() {
-    everywhere(|pipeline, host, what| {
-        for upstream in [true, false] {
-            let counter = match upstream {
-                true => "reset_by_server_flows",
-                false => "reset_by_client_flows",
-            };
-            let reset = counted(pipeline, host, counter, |ends| {
-                let (from, to) = match upstream {
-                    true => (ends.client, ends.server),
-                    false => (ends.server, ends.client),
-                };
-                let saying = thread::spawn(move || say(&from, 1, 1 << 40).unwrap_err().kind());
-                hear(&to, 1_000_000).unwrap();
-                abort(to);
-                assert_eq!(saying.join().unwrap(), ErrorKind::ConnectionReset, "{what}");
-            });
-            assert_eq!(reset, [1, 1], "{what}, upstream {upstream}");
-        }
-    });
-}
-
-#[test]
-fn a_reset_passes_by_bytes_that_cannot_move() {
-    everywhere(|pipeline, host, what| {
-        for (client_jams, client_aborts) in
-            [(true, true), (true, false), (false, true), (false, false)]
-        {
-            let what = format!("{what}, client jams {client_jams} aborts {client_aborts}");
-            let counter = match client_aborts {
-                true => "reset_by_client_flows",
-                false => "reset_by_server_flows",
-            };
-            let reset = counted(pipeline, host, counter, |ends| {
-                jam(match client_jams {
-                    true => &ends.client,
-                    false => &ends.server,
-                });
-                let (gone, left) = match client_aborts {
-                    true => (ends.client, ends.server),
-                    false => (ends.server, ends.client),
-                };
-                abort(gone);
-                // The other end still does not read, and yet the proxies let the flow go.
-                pipeline.wait_idle();
-                assert_eq!(breaks(&left), ErrorKind::ConnectionReset, "{what}");
-            });
-            assert_eq!(reset, [1, 1], "{what}");
-        }
-    });
-}
-
-#[test]
-fn a_reset_after_a_half_close_is_a_reset_too() {
-    everywhere(|pipeline, host, what| {
-        // By whoever still had to speak …
-        let reset = counted(pipeline, host, "reset_by_server_flows", |ends| {
-            warm(&ends);
-            ends.client.shutdown(Shutdown::Write).unwrap();
-            wait_half_closed(pipeline);
-            abort(ends.server);
-            assert_eq!(breaks(&ends.client), ErrorKind::ConnectionReset, "{what}");
-        });
-        assert_eq!(reset, [1, 1], "{what}");
-        // … and by whoever had only to listen: tcp_reset() calls that EPIPE.
-        let reset = counted(pipeline, host, "reset_by_client_flows", |ends| {
-            warm(&ends);
-            ends.client.shutdown(Shutdown::Write).unwrap();
-            wait_half_closed(pipeline);
-            abort(ends.client);
-            pipeline.wait_idle();
-            let error = say(&ends.server, 1, 1 << 40).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{what}");
-        });
-        assert_eq!(reset, [1, 1], "{what}");
-    });
-}
-
-#[test]
-fn closing_with_unread_bytes_is_a_reset() {
-    everywhere(|pipeline, host, what| {
-        for client_closes in [true, false] {
-            let counter = match client_closes {
-                true => "reset_by_client_flows",
-                false => "reset_by_server_flows",
-            };
-            let reset = counted(pipeline, host, counter, |ends| {
-                let (closing, mut other) = match client_closes {
-                    true => (ends.client, ends.server),
-                    false => (ends.server, ends.client),
-                };
-                other.write_all(b"nobody reads this").unwrap();
-                assert!(closing.peek(&mut [0; 9]).unwrap() > 0);
-                drop(closing);
-                assert_eq!(breaks(&other), ErrorKind::ConnectionReset, "{what}");
-            });
-            assert_eq!(reset, [1, 1], "{what}");
-        }
-    });
-}
-
-/// What a server says that refuses a request in the middle: it answers and closes, and since it
-/// has not read everything its kernel sends a reset behind the answer.
-const ANSWER: &[u8] = b"413 too large, and this is the reason";
-
-#[test]
-fn what_came_before_a_reset_is_delivered() {
-    everywhere(|pipeline, host, what| {
-        for _ in 0..20 {
-            let Ends {
-                mut client,
-                mut server,
-                ..
-            } = host.meet(pipeline.lab.client());
-            client.write_all(&[b'x'; 5_000]).unwrap();
-            assert_eq!(hear(&server, 100).unwrap(), [b'x'; 100]);
-            server.write_all(ANSWER).unwrap();
-            drop(server);
-            pipeline.wait_idle();
-            assert_eq!(hear(&client, ANSWER.len()).unwrap(), ANSWER, "{what}");
-            assert_eq!(breaks(&client), ErrorKind::ConnectionReset, "{what}");
-        }
-    });
-}
-
-#[test]
-fn what_came_before_a_reset_is_delivered_to_who_is_still_speaking() {
-    everywhere(|pipeline, host, what| {
-        for _ in 0..20 {
-            let Ends {
-                client, mut server, ..
-            } = host.meet(pipeline.lab.client());
-            thread::scope(|scope| {
-                let saying = scope.spawn(|| say(&client, 1, 1 << 40).unwrap_err().kind());
-                hear(&server, 200_000).unwrap();
-                server.write_all(ANSWER).unwrap();
-                drop(server);
-                assert_eq!(saying.join().unwrap(), ErrorKind::ConnectionReset, "{what}");
-            });
-            // The writer has taken the error; what came before it is there.
-            assert_eq!(hear(&client, ANSWER.len()).unwrap(), ANSWER, "{what}");
-        }
-    });
-}
-
 #[test]
 fn who_speaks_on_to_a_closed_end_is_stopped() {
     everywhere(|pipeline, host, what| {
-        counted(pipeline, host, "accepted_flows", |ends| {
+        pipeline.counted(host, "accepted_flows", |ends| {
             warm(&ends);
             // All that was sent has been read: an orderly end, but nobody listens any more.
             drop(ends.server);
@@ -357,91 +121,5 @@ fn who_speaks_on_to_a_closed_end_is_stopped() {
             let error = say(&ends.client, 1, 1 << 40).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{what}");
         });
-    });
-}
-
-/// Connections of a namespace that wait for the answer to their SYN (`TCP_SYN_SENT`).
-fn syn_sent(lab: &Lab, i: usize) -> usize {
-    let table = lab
-        .proxy(i)
-        .run(|| fs::read_to_string("/proc/thread-self/net/tcp6"));
-    let state = |line: &str| line.split_whitespace().nth(3).map(str::to_owned);
-    let table = table.unwrap().unwrap();
-    table
-        .lines()
-        .filter_map(state)
-        .filter(|s| s == "02")
-        .count()
-}
-
-#[test]
-fn a_client_that_resets_before_the_server_answers_is_forgotten() {
-    let Some(pipeline) = Pipeline::start(2, "saved_syn") else {
-        return;
-    };
-    let lab = &pipeline.lab;
-    pipeline.steer(XOR, 0x2a);
-    let host = Host::listen(lab.server(), PORT);
-    deafen(lab);
-    let client = harness::peer::connect(lab.client(), host.address()).unwrap();
-    wait_for("the last proxy to ask the server", || {
-        (syn_sent(lab, 2) == 1).then_some(())
-    });
-    abort(client);
-    pipeline.wait_idle();
-    assert_eq!(syn_sent(lab, 2), 0, "it still asks");
-    for i in [1, 2] {
-        assert_eq!(pipeline.counter(i, "reset_by_client_flows"), 1);
-        assert_eq!(pipeline.counter(i, "next_timeout_flows"), 0);
-    }
-    assert_eq!(pipeline.counter(2, "piped_flows"), 0);
-    assert!(host.is_alone());
-}
-
-#[test]
-fn a_client_that_gives_up_while_its_syn_is_held_leaves_no_flow() {
-    let Some(lab) = lab(2) else { return };
-    let options = capture_option("nfqueue") + "option connect_timeout '5'\n";
-    let pipeline = Pipeline::in_lab(lab, &options, "");
-    let lab = &pipeline.lab;
-    pipeline.steer(XOR, 0x2a);
-    let host = Host::listen(lab.server(), PORT);
-    deafen(lab);
-    let address = host.address().into();
-    let hasty = lab.client().run(|| {
-        let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let error = socket.connect(&address).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(Errno::EINPROGRESS as i32));
-        socket
-    });
-    pipeline.wait_counter(2, "held_syn_packets", 1);
-    drop(hasty.unwrap());
-    undeafen(lab);
-    // The server is asked again, answers, and is told that nobody was there.
-    let (server, _) = host.accept();
-    assert_eq!(breaks(&server), ErrorKind::ConnectionReset);
-    pipeline.wait_counter(1, "abandoned_flows", 1);
-    pipeline.wait_idle();
-    assert_eq!(pipeline.counter(1, "accepted_flows"), 0);
-    assert_eq!(pipeline.counter(2, "reset_by_client_flows"), 1);
-}
-
-#[test]
-fn a_server_that_refuses_is_a_refusal_or_a_reset_at_the_client() {
-    everywhere(|pipeline, host, what| {
-        let mut nobody = host.address();
-        nobody.set_port(PORT + 1);
-        let refused = pipeline.counter(2, "next_refused_flows");
-        let connected = harness::peer::connect(pipeline.lab.client(), nobody);
-        if what.starts_with("nfqueue") {
-            let error = connected.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{what}");
-        } else {
-            // It had to be accepted before its SRH could be read.
-            let stream = connected.unwrap();
-            assert_eq!(breaks(&stream), ErrorKind::ConnectionReset, "{what}");
-        }
-        pipeline.wait_counter(2, "next_refused_flows", refused + 1);
     });
 }

@@ -10,11 +10,12 @@ use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::thread;
 
-use harness::ends::{Ends, Host, hear, talk};
+use harness::ends::{Ends, Host, hear, trade};
 use harness::overheard;
 use harness::peer::exchange;
 use harness::pipeline::{CAPTURES, COPY, PASSES, Pipeline, XOR, capture_option, stock_functions};
 use harness::proxy::{Proxy, base_config};
+use harness::talk::xored;
 use harness::{lab, lab_with, noise};
 use srv6pipes::demo::lab::{Lab, Options, SERVER, sid};
 use srv6pipes::demo::sniff::Tap;
@@ -209,10 +210,6 @@ fn back_and_forth(capture: &str) -> Option<Pipeline> {
     })
 }
 
-fn xored(bytes: &[u8], key: u8) -> Vec<u8> {
-    bytes.iter().map(|byte| byte ^ key).collect()
-}
-
 #[test]
 fn a_path_may_come_back_to_a_proxy_it_has_left() {
     let (up, down) = (noise::bytes(1, 300_000), noise::bytes(2, 200_000));
@@ -302,8 +299,8 @@ fn both_ways(lab: &Lab, length: u64) -> Vec<Tap> {
     let host = Host::listen(lab.server(), PORT);
     let Ends { client, server, .. } = host.meet(lab.client());
     thread::scope(|scope| {
-        let down = scope.spawn(|| talk(&server, 2, length).unwrap());
-        let (up, down) = (talk(&client, 1, length).unwrap(), down.join().unwrap());
+        let down = scope.spawn(|| trade(&server, 2, length).unwrap());
+        let (up, down) = (trade(&client, 1, length).unwrap(), down.join().unwrap());
         assert_eq!((up.length, down.length), (length, length));
         assert_eq!((up.said, up.heard), (down.heard, down.said));
     });

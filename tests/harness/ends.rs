@@ -98,7 +98,7 @@ fn impatient(stream: &TcpStream) {
 
 /// What one end said and heard, to the end of both directions.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Talk {
+pub struct Trade {
     /// SHA-256 of what it sent.
     pub said: Sum,
     /// How much it heard.
@@ -108,12 +108,12 @@ pub struct Talk {
 }
 
 /// Sends `length` bytes of the noise of `seed` and end of stream, while it reads to the end.
-pub fn talk(stream: &TcpStream, seed: u64, length: u64) -> io::Result<Talk> {
+pub fn trade(stream: &TcpStream, seed: u64, length: u64) -> io::Result<Trade> {
     thread::scope(|scope| {
         let saying = scope.spawn(move || say(stream, seed, length));
         let (length, heard, end) = drain(&mut &*stream);
         let said = saying.join().unwrap()?;
-        end.map(|()| Talk {
+        end.map(|()| Trade {
             said,
             length,
             heard,
@@ -193,5 +193,13 @@ pub fn breaks(stream: &TcpStream) -> ErrorKind {
     match end {
         Err(error) => error.kind(),
         Ok(()) => panic!("an orderly end after {length} bytes"),
+    }
+}
+
+/// Says something both ways: the flow has been used then.
+pub fn warm(ends: &Ends) {
+    for (mut from, to) in [(&ends.client, &ends.server), (&ends.server, &ends.client)] {
+        from.write_all(b"hello").unwrap();
+        assert_eq!(hear(to, 5).unwrap(), b"hello");
     }
 }
