@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod noise;
 pub mod peer;
 pub mod proxy;
+pub mod status;
 
 use std::time::{Duration, Instant};
 
