@@ -25,6 +25,8 @@ pub enum Outcome {
     ByFunction,
     /// A function broke its promise: which, and how.
     Broken(u16, Broken),
+    /// It could not be watched.
+    NoResources(io::Error),
     /// srv6pipes stops.
     Stopped,
 }
@@ -41,6 +43,7 @@ impl Outcome {
             Self::Idle => counters.idle_timeout_flows.one(),
             Self::ByFunction => counters.ended_by_function_flows.one(),
             Self::Broken(..) => counters.broken_function_flows.one(),
+            Self::NoResources(_) => Cause::NoResources.count(counters),
             Self::Stopped => counters.stopped_flows.one(),
         }
     }
@@ -57,6 +60,7 @@ impl fmt::Display for Outcome {
             Self::Idle => write!(f, "reset, idle for too long"),
             Self::ByFunction => write!(f, "ended by a function"),
             Self::Broken(id, broken) => write!(f, "reset, function {id:#06x} {broken}"),
+            Self::NoResources(error) => write!(f, "reset, it cannot be watched: {error}"),
             Self::Stopped => write!(f, "reset, srv6pipes stops"),
         }
     }

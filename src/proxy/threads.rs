@@ -8,7 +8,6 @@ use std::{fmt, io};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::flow::FlowTable;
 use crate::proxy::Shared;
 use crate::proxy::capture::Capture;
 use crate::proxy::runtime::Runtime;
@@ -59,10 +58,7 @@ pub struct Proxy {
 impl Proxy {
     /// Listens, and starts all threads. Nothing reaches them before `setup` has told the kernel.
     pub fn start(options: Options, runtime: &Arc<Runtime>) -> Result<Self, Error> {
-        let table = options.queue.map(|_| {
-            let capacity = usize::try_from(runtime.max_flows).unwrap_or(usize::MAX);
-            Arc::new(FlowTable::new(capacity))
-        });
+        let table = options.queue.map(|_| Arc::default());
         let shared = Arc::new(Shared::new(table.clone()));
         let mut proxy = Self {
             workers: options.workers,
