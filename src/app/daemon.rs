@@ -166,6 +166,8 @@ impl Daemon {
             },
         };
         operator.answer(&answer);
+        drop(operator);
+        self.server.prepare();
     }
 
     fn live_flows(&self) -> u64 {
