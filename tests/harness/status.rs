@@ -1,5 +1,6 @@
 //! What a daemon says of itself by `status`, and what /proc says of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -82,9 +83,13 @@ pub fn counted(proxy: &Proxy, expected: &[(&str, u64)]) -> Status {
     found.unwrap_or_else(|_| panic!("waited for {expected:?}, but:\n{:#}", last.unwrap()))
 }
 
-/// How many file descriptors the daemon has open.
-pub fn descriptors(proxy: &Proxy) -> usize {
-    fs::read_dir(proc(proxy, "fd")).unwrap().count()
+/// The file descriptors that the daemon has open.
+pub fn descriptors(proxy: &Proxy) -> BTreeSet<usize> {
+    let entries = fs::read_dir(proc(proxy, "fd")).unwrap();
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    entries
+        .map(|entry| name(entry).to_str().unwrap().parse().unwrap())
+        .collect()
 }
 
 /// Resident memory, KiB.
