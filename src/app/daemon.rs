@@ -169,6 +169,8 @@ impl Daemon {
             },
         };
         operator.answer(&answer);
+        drop(operator);
+        self.server.prepare();
     }
 
     fn live_flows(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! The daemon's end of the control socket.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -16,6 +16,9 @@ use crate::control::proto::{Error as ProtoError, MAX_LINE, Request};
 /// How long an operator's program may take over its line: the control thread waits that long.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How long an operator is left alone who cannot be accepted: they keep the socket readable.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Why there is no control socket.
 #[derive(Debug)]
 pub enum Error {
@@ -29,6 +32,8 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
+    /// A descriptor to be given up for an operator: when there are no others is when they ask.
+    spare: Option<File>,
     path: PathBuf,
 }
 
@@ -40,6 +45,7 @@ impl Server {
         let listener = UnixListener::bind(path).map_err(failed)?;
         let server = Self {
             listener,
+            spare: File::open("/dev/null").ok(),
             path: path.to_owned(),
         };
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
@@ -47,18 +53,28 @@ impl Server {
         Ok(server)
     }
 
+    /// To be called when an operator is gone: makes sure of a descriptor for the next.
+    pub fn prepare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = File::open("/dev/null").ok();
+        }
+    }
+
     /// One operator who waits, if there is one.
-    pub fn accept(&self) -> Option<Operator> {
-        match self
-            .listener
-            .accept()
-            .and_then(|(stream, _)| Operator::new(stream))
+    pub fn accept(&mut self) -> Option<Operator> {
+        let mut accepted = self.listener.accept();
+        if let Err(error) = &accepted
+            && matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
         {
+            self.spare = None;
+            accepted = self.listener.accept();
+        }
+        match accepted.and_then(|(stream, _)| Operator::new(stream)) {
             Ok(operator) => Some(operator),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => {
-                if error.kind() != io::ErrorKind::WouldBlock {
-                    log::debug!("accept on the control socket: {error}");
-                }
+                log::debug!("accept on the control socket: {error}");
+                std::thread::sleep(PAUSE);
                 None
             }
         }
@@ -181,7 +197,7 @@ mod tests {
     #[test]
     fn a_request_gets_its_answer() {
         let path = path("answer");
-        let server = Server::bind(&path).unwrap();
+        let mut server = Server::bind(&path).unwrap();
         let asked = std::thread::spawn({
             let path = path.clone();
             move || client::ask(&path, Request::Flows)

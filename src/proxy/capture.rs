@@ -43,6 +43,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Held {
     generation: u64,
+    deadline: Instant,
     message: Message,
     itinerary: Itinerary,
     outbound: OwnedFd,
@@ -180,6 +181,7 @@ impl Capture {
             return self.answer_by_reset(message);
         }
         let key = FlowKey::new(itinerary.client, itinerary.server);
+        // Not more than there may be flows: a SYN that repeats itself later finds them live.
         let capacity = usize::try_from(self.runtime.max_flows).unwrap_or(usize::MAX);
         match self.table.hold(key, capacity) {
             Arrival::New => counters.held_syn_packets.one(),
@@ -210,12 +212,11 @@ impl Capture {
             return self.give_up(message, key, &errno.into());
         }
         let runtime = Arc::clone(&self.runtime);
-        self.deadlines.push(
-            Instant::now() + runtime.connect_timeout,
-            (index, generation),
-        );
+        let deadline = Instant::now() + runtime.connect_timeout;
+        self.deadlines.push(deadline, (index, generation));
         entry.insert(Held {
             generation,
+            deadline,
             message,
             itinerary,
             outbound,
@@ -225,10 +226,14 @@ impl Capture {
 
     /// The next segment has answered, one way or the other.
     fn answered(&mut self, index: u64) {
-        let held = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.held.try_remove(index));
-        let Some(held) = held else { return };
+        let Ok(index) = usize::try_from(index) else {
+            return;
+        };
+        let Some(held) = self.held.try_remove(index) else {
+            return;
+        };
+        self.deadlines
+            .cancel(held.deadline, (index, held.generation));
         // From here on it is a worker's to watch.
         let _ = self.epoll.delete(held.outbound.as_fd());
         let key = FlowKey::new(held.itinerary.client, held.itinerary.server);

@@ -191,11 +191,12 @@ impl Pipe {
             if self.finished {
                 return Ok(Pumped::Finished);
             }
-            if self.splices() {
-                return self.splice(source, sink, pools);
-            }
+            // What waits here leaves first: a slow sink would never see a splice otherwise.
             if !self.drain(sink, pools)? {
                 return Ok(Pumped::Waiting);
+            }
+            if self.splices() {
+                return self.splice(source, sink, pools);
             }
             if self.last_ended() {
                 return self.finish(sink);

@@ -5,12 +5,10 @@
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::sys::socket::{
-    SockFlag, SockaddrIn6, accept4, getpeername, getsockname, setsockopt, sockopt,
-};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use nix::sys::socket::{SockaddrIn6, getsockname, setsockopt, sockopt};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::sys::option;
 
@@ -51,21 +49,14 @@ pub fn port_is_free(port: u16) -> io::Result<()> {
     socket.bind(&SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0).into())
 }
 
-/// Takes one connection off the listener's queue.
-pub fn accept(listener: &OwnedFd) -> io::Result<OwnedFd> {
-    let raw = accept4(
-        listener.as_raw_fd(),
-        SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC,
-    )?;
-    #[allow(unsafe_code, reason = "nix returns a bare descriptor here")]
-    // SAFETY: accept4(2) returned a new descriptor that nobody else knows.
-    let socket = unsafe { OwnedFd::from_raw_fd(raw) };
-    Ok(socket)
-}
-
-/// Who is at the other end of an accepted connection: the client.
-pub fn peer(socket: &OwnedFd) -> io::Result<SocketAddrV6> {
-    Ok(getpeername::<SockaddrIn6>(socket.as_raw_fd())?.into())
+/// Takes one connection off the listener's queue, and says who is at its other end: the client.
+/// getpeername(2) would not, of one that was reset while it waited.
+pub fn accept(listener: &OwnedFd) -> io::Result<(OwnedFd, SocketAddrV6)> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let (socket, client) = SockRef::from(listener).accept4(flags)?;
+    let client = client.as_socket_ipv6();
+    let client = client.ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))?;
+    Ok((socket.into(), client))
 }
 
 /// Our end of a connection; of an accepted one, the flow's final destination.

@@ -19,6 +19,7 @@ pub mod peer;
 pub mod pipeline;
 pub mod proxy;
 pub mod sight;
+pub mod status;
 pub mod talk;
 
 use std::io::{self, Write};

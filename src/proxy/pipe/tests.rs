@@ -252,7 +252,9 @@ fn what_comes_after_pass_goes_by_splice_and_in_order() {
         let arrived = bench.carry(&bytes, 777).unwrap();
         let turned: Vec<u8> = bytes[..1000].iter().map(|b| !b).collect();
         assert!(arrived[..1000] == turned && arrived[1000..] == bytes[1000..]);
-        assert!(bench.pipe.spliced > 100_000, "{}", bench.pipe.spliced);
+        // All but what the first reads brought, however slow the sink is.
+        let spliced = bench.pipe.spliced;
+        assert!(spliced >= 200_000 - 65536, "{spliced}");
     }
 }
 
