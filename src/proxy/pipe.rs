@@ -195,8 +195,10 @@ impl Pipe {
             if !self.drain(sink, pools)? {
                 return Ok(Pumped::Waiting);
             }
-            if self.splices() {
-                return self.splice(source, sink, pools);
+            if self.splices()
+                && let Some(pumped) = self.splice(source, sink, pools)?
+            {
+                return Ok(pumped);
             }
             if self.last_ended() {
                 return self.finish(sink);

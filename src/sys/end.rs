@@ -22,6 +22,8 @@ pub struct End {
     hung_up: bool,
     /// A read has found the end of the stream.
     ended: bool,
+    /// Urgent data came once: reads stop at its mark, and so are short for no lack of bytes.
+    urgent: bool,
 }
 
 /// What one attempt to read, write or splice moved.
@@ -39,6 +41,7 @@ impl End {
     /// What to register the socket for, once.
     pub const INTEREST: EpollFlags = EpollFlags::EPOLLIN
         .union(EpollFlags::EPOLLOUT)
+        .union(EpollFlags::EPOLLPRI)
         .union(EpollFlags::EPOLLRDHUP)
         .union(EpollFlags::EPOLLET);
 
@@ -50,12 +53,17 @@ impl End {
             writable: false,
             hung_up: false,
             ended: false,
+            urgent: false,
         }
     }
 
     /// Takes over what epoll said.
     pub fn note(&mut self, events: EpollFlags) {
         if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP) {
+            self.readable = true;
+        }
+        if events.contains(EpollFlags::EPOLLPRI) {
+            self.urgent = true;
             self.readable = true;
         }
         if events.contains(EpollFlags::EPOLLOUT) {
@@ -80,6 +88,13 @@ impl End {
     /// Whether a read has found the end of the stream.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether urgent data ever came. A splice stops at its mark for ever, and calls that empty
+    /// or even the end (`tcp_read_sock`); a read goes on behind it, without the urgent byte, as
+    /// for any receiver that does not ask for it.
+    pub fn urgent(&self) -> bool {
+        self.urgent
     }
 
     /// A splice found nothing to read, or no room to write.
@@ -108,7 +123,7 @@ impl End {
                 Ok(n) => {
                     // A short read emptied the socket, and what comes next is a new edge. Unless
                     // the FIN is already there: its edge has passed.
-                    if n < buffer.len() && !self.hung_up {
+                    if n < buffer.len() && !self.hung_up && !self.urgent {
                         self.readable = false;
                     }
                     return Ok(Moved::Bytes(n));

@@ -15,22 +15,23 @@ impl Pipe {
         self.places.iter().all(|p| p.passes) && self.slots.iter().all(Slot::is_empty)
     }
 
+    /// `None`: what is left has to be copied.
     pub(super) fn splice(
         &mut self,
         source: &mut End,
         sink: &mut End,
         pools: &mut Pools,
-    ) -> Result<Pumped, Failure> {
+    ) -> Result<Option<Pumped>, Failure> {
         let mut kernel = match self.kernel.take() {
             Some(kernel) => kernel,
-            None if self.ended[0] => return self.finish(sink),
-            None if !source.readable() => return Ok(Pumped::Waiting),
+            None if self.ended[0] => return self.finish(sink).map(Some),
+            None if !source.readable() => return Ok(Some(Pumped::Waiting)),
             None => match pools.pipes.take() {
                 Ok(kernel) => kernel,
                 // Out of descriptors: copying needs none.
                 Err(_) => {
                     self.can_splice = false;
-                    return Ok(Pumped::TurnOver);
+                    return Ok(None);
                 }
             },
         };
@@ -38,7 +39,7 @@ impl Pipe {
             while kernel.held() > 0 {
                 if !sink.writable() {
                     self.kernel = Some(kernel);
-                    return Ok(Pumped::Waiting);
+                    return Ok(Some(Pumped::Waiting));
                 }
                 match kernel.drain(sink).map_err(Failure::Sink)? {
                     Moved::Bytes(n) => {
@@ -51,26 +52,32 @@ impl Pipe {
             if self.ended[0] || !source.readable() || self.turn == 0 {
                 pools.pipes.give(kernel);
                 return match (self.ended[0], self.turn) {
-                    (true, _) => self.finish(sink),
-                    (false, 0) => Ok(Pumped::TurnOver),
-                    (false, _) => Ok(Pumped::Waiting),
+                    (true, _) => self.finish(sink).map(Some),
+                    (false, 0) => Ok(Some(Pumped::TurnOver)),
+                    (false, _) => Ok(Some(Pumped::Waiting)),
                 };
+            }
+            if source.urgent() {
+                self.can_splice = false;
+                pools.pipes.give(kernel);
+                return Ok(None);
             }
             match kernel.fill(source) {
                 Ok(Moved::Bytes(n)) => {
                     self.read += n as u64;
                     self.turn = self.turn.saturating_sub(n);
                 }
-                Ok(Moved::End) if self.orphaned => {
+                // A read will tell whether it is the end, or only an urgent mark.
+                Ok(Moved::End) => {
+                    self.can_splice = false;
                     pools.pipes.give(kernel);
-                    return Ok(Pumped::Waiting);
+                    return Ok(None);
                 }
-                Ok(Moved::End) => self.ended[0] = true,
                 Ok(Moved::Blocked) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                     self.can_splice = false;
                     pools.pipes.give(kernel);
-                    return Ok(Pumped::TurnOver);
+                    return Ok(None);
                 }
                 Err(error) => return Err(Failure::Source(error)),
             }
