@@ -9,8 +9,9 @@ pub const WINDOW: usize = abi::MAX_WINDOW;
 /// Bytes one chunk holds: behind less than a window that a function has seen and wants more of,
 /// the one before it still has the room it was promised.
 pub const CAPACITY: usize = WINDOW + abi::MIN_ROOM;
-/// Chunks a worker keeps for later.
-const SPARE: usize = 64;
+/// Chunks a worker keeps for later: a turn needs one or two per function of a flow, and one more
+/// for each flow that waits for its reader.
+const SPARE: usize = 16;
 
 /// A fixed buffer with unread bytes in the middle of it.
 #[derive(Debug)]

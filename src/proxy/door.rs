@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::config::model::FunctionFailure;
 use crate::flow::FlowKey;
 use crate::proxy::Shared;
 use crate::proxy::connect::{self, Cause};
@@ -173,6 +174,10 @@ impl Door {
                     on_failure: served.on_failure,
                     counters: Arc::clone(&served.counters),
                 }),
+                Err(error) if served.on_failure == FunctionFailure::Pass => {
+                    served.counters.broken_flows.one();
+                    log::debug!("function {:#06x} passes: {error}", step.function);
+                }
                 Err(error) => {
                     self.shared.counters.spawn_refused_flows.one();
                     log::debug!("spawn function {:#06x}: {error}", step.function);

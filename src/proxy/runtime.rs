@@ -69,6 +69,7 @@ impl Runtime {
             let function = registry.function(configured.id)?;
             let counters = previous
                 .and_then(|p| p.functions.get(&configured.id))
+                .filter(|old| old.function.is_same_as(&function))
                 .map_or_else(Arc::default, |served| Arc::clone(&served.counters));
             let on_failure = configured.on_failure;
             Some((
