@@ -182,7 +182,7 @@ impl Pipe {
             if !self.drain(sink, pools)? {
                 return Ok(Pumped::Waiting);
             }
-            if self.splices() {
+            if self.splices(source) {
                 return self.splice(source, sink, pools);
             }
             if self.last_ended() {

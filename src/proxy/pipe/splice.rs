@@ -6,8 +6,9 @@ use crate::sys::end::{End, Moved};
 
 impl Pipe {
     /// Whether the kernel moves the bytes, or still has some that it began to move.
-    pub(super) fn splices(&self) -> bool {
-        self.kernel.is_some() || (self.can_splice && !self.discarding && self.untouched())
+    pub(super) fn splices(&self, source: &End) -> bool {
+        let may = self.can_splice && !self.discarding && !source.urgent();
+        self.kernel.is_some() || (may && self.untouched())
     }
 
     /// No function wants the bytes, and none of them waits here.
@@ -48,12 +49,13 @@ impl Pipe {
                     Moved::Blocked | Moved::End => {}
                 }
             }
-            if self.ended[0] || !source.readable() || self.turn == 0 {
+            let yields = self.turn == 0 || source.urgent();
+            if self.ended[0] || !source.readable() || yields {
                 pools.pipes.give(kernel);
-                return match (self.ended[0], self.turn) {
-                    (true, _) => self.finish(sink),
-                    (false, 0) => Ok(Pumped::TurnOver),
-                    (false, _) => Ok(Pumped::Waiting),
+                return match self.ended[0] {
+                    true => self.finish(sink),
+                    false if yields => Ok(Pumped::TurnOver),
+                    false => Ok(Pumped::Waiting),
                 };
             }
             match kernel.fill(source) {
@@ -61,7 +63,16 @@ impl Pipe {
                     self.read += n as u64;
                     self.turn = self.turn.saturating_sub(n);
                 }
-                Ok(Moved::End) => self.ended[0] = true,
+                Ok(Moved::End) => match self.fill(source, pools) {
+                    Ok(Moved::End) => self.ended[0] = true,
+                    Ok(Moved::Blocked) => {}
+                    Ok(Moved::Bytes(_)) => {
+                        self.can_splice = false;
+                        pools.pipes.give(kernel);
+                        return Ok(Pumped::TurnOver);
+                    }
+                    Err(failure) => return Err(failure),
+                },
                 Ok(Moved::Blocked) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                     self.can_splice = false;
