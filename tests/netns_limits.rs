@@ -18,9 +18,13 @@ use srv6pipes::demo::lab::{Lab, Options, SERVER, sid};
 
 const CAPTURES: [&str; 2] = ["saved_syn", "nfqueue"];
 
-/// A proxy with one worker and these options, which all flows of the client go through: by `xor`.
+/// A proxy with these options and, if they say nothing else, one worker, which all flows of the client go through: by `xor`.
 fn proxy(lab: &Lab, capture: &str, options: &str) -> Proxy {
-    let options = format!("option capture '{capture}'\noption threads '1'\n{options}");
+    let threads = match options.contains("threads") {
+        true => "",
+        false => "option threads '1'\n",
+    };
+    let options = format!("option capture '{capture}'\n{threads}{options}");
     let xor = harness::proxy::function_config(1, "xor", "");
     let proxy = Proxy::start_with(lab, 1, &options, &xor);
     lab.steer(&[sid(1, 1, 42)]).unwrap();
@@ -93,9 +97,9 @@ fn assert_calm(proxy: &Proxy, stream: &TcpStream) {
 
 #[test]
 fn without_descriptors_new_flows_are_reset_and_old_ones_go_on() {
-    for capture in CAPTURES {
+    for (capture, threads) in [("saved_syn", 1), ("saved_syn", 4), ("nfqueue", 1)] {
         let Some(lab) = lab(1) else { return };
-        let proxy = proxy(&lab, capture, "");
+        let proxy = proxy(&lab, capture, &format!("option threads '{threads}'"));
         let server = Server::start(lab.server(), 7, Habit::Echo);
         let old: Vec<_> = (0..5).map(|_| open(&lab, &server)).collect();
         // Room for one more flow, and for its accepted half of the next.

@@ -255,3 +255,46 @@ fn three_thousand_flows_after_each_other_leak_nothing() {
         assert!(more < 1024, "{more} KiB more after {FLOWS} flows");
     }
 }
+
+/// Out of band is in the stream: RFC 6093, section 6, and RFC 9293, section 3.8.5.
+#[test]
+fn urgent_bytes_keep_their_place_and_hold_nothing_up() {
+    const FLOWS: u64 = 20;
+    let Some(lab) = lab(1) else { return };
+    let sections = harness::proxy::function_config(1, "xor", "")
+        + &harness::proxy::function_config(2, "copy", "");
+    let proxy = Proxy::start_with(&lab, 1, "", &sections);
+    for function in [1, 2] {
+        lab.steer(&[sid(1, function, 42), sid(1, function, 42)])
+            .unwrap();
+        for flow in 0..FLOWS {
+            let mut ends = both_ends(&lab, 9);
+            if flow % 2 == 1 {
+                ends.reverse();
+            }
+            let [mut sender, mut reader] = ends;
+            sender.write_all(b"before ").unwrap();
+            let sent = socket2::SockRef::from(&sender)
+                .send_out_of_band(b"!")
+                .unwrap();
+            assert_eq!(sent, 1);
+            sender.write_all(b" behind").unwrap();
+            if flow % 4 < 2 {
+                // Nothing more comes for now.
+                let mut heard = [0; 15];
+                reader.read_exact(&mut heard).unwrap();
+                assert_eq!(&heard, b"before ! behind", "function {function}");
+                sender.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+            } else {
+                sender.shutdown(Shutdown::Write).unwrap();
+                let mut heard = Vec::new();
+                reader.read_to_end(&mut heard).unwrap();
+                assert_eq!(heard, b"before ! behind", "function {function}");
+            }
+            reader.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(sender.read(&mut [0]).unwrap(), 0);
+        }
+    }
+    counted(&proxy, &[("finished_flows", 2 * FLOWS), ("live_flows", 0)]).assert_adds_up();
+}

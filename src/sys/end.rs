@@ -22,7 +22,8 @@ pub struct End {
     hung_up: bool,
     /// A read has found the end of the stream.
     ended: bool,
-    /// Urgent data came once: reads stop at its mark, and so are short for no lack of bytes.
+    /// There has been urgent data: a read stops before it although there is more, and a splice
+    /// does not get past it (`tcp_recvmsg_locked`, `tcp_read_sock` in net/ipv4/tcp.c).
     urgent: bool,
 }
 
@@ -40,8 +41,8 @@ pub enum Moved {
 impl End {
     /// What to register the socket for, once.
     pub const INTEREST: EpollFlags = EpollFlags::EPOLLIN
-        .union(EpollFlags::EPOLLOUT)
         .union(EpollFlags::EPOLLPRI)
+        .union(EpollFlags::EPOLLOUT)
         .union(EpollFlags::EPOLLRDHUP)
         .union(EpollFlags::EPOLLET);
 
@@ -90,9 +91,7 @@ impl End {
         self.ended
     }
 
-    /// Whether urgent data ever came. A splice stops at its mark for ever, and calls that empty
-    /// or even the end (`tcp_read_sock`); a read goes on behind it, without the urgent byte, as
-    /// for any receiver that does not ask for it.
+    /// Whether there has been urgent data: only reading gets past it.
     pub fn urgent(&self) -> bool {
         self.urgent
     }
@@ -106,18 +105,13 @@ impl End {
         }
     }
 
-    /// A read or a splice found the end of the stream.
-    pub fn found_end(&mut self) {
-        self.ended = true;
-        self.readable = false;
-    }
-
     /// Reads into `buffer`, which is not empty.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Moved> {
         loop {
             match nix::unistd::read(&self.socket, buffer) {
                 Ok(0) => {
-                    self.found_end();
+                    self.ended = true;
+                    self.readable = false;
                     return Ok(Moved::End);
                 }
                 Ok(n) => {

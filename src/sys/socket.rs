@@ -34,6 +34,7 @@ pub fn listener(port: u16, saves_syn: bool) -> io::Result<OwnedFd> {
     if saves_syn {
         option::save_syn(&socket)?;
     }
+    urgent_in_line(&socket)?;
     socket.bind(&SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0).into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -74,6 +75,12 @@ pub fn no_delay(socket: impl AsFd) -> io::Result<()> {
     Ok(setsockopt(&socket, sockopt::TcpNoDelay, &true)?)
 }
 
+/// Leaves urgent data in the stream, where RFC 6093 section 6 wants it; accepted sockets take this
+/// over from their listener. Else the byte would be lost on the way.
+fn urgent_in_line(socket: &Socket) -> io::Result<()> {
+    socket.set_out_of_band_inline(true)
+}
+
 /// Starts to connect to `destination` by the segments of `routing_header`, from `source`.
 ///
 /// `source` is the client's address, which is not ours: hence `IPV6_TRANSPARENT`. Port 0 leaves
@@ -93,6 +100,7 @@ pub fn next_segment(
     socket.set_ip_transparent_v6(true)?;
     socket.set_reuse_address(true)?;
     no_delay(&socket)?;
+    urgent_in_line(&socket)?;
     if let Some(header) = routing_header {
         option::routing_header(&socket, header)?;
     }
