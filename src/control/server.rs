@@ -1,20 +1,26 @@
 //! The daemon's end of the control socket.
 
+use std::collections::VecDeque;
 use std::fs::Permissions;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use std::{fmt, fs, io};
+use std::time::{Duration, Instant};
+use std::{fmt, fs, io, iter};
 
+use nix::poll::{PollFd, PollFlags};
 use serde_json::{Value, json};
 
 use crate::control::proto::{Error as ProtoError, MAX_LINE, Request};
 
-/// How long an operator's program may take over its line: the control thread waits that long.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long an operator's program may take over its line.
+const LINE: Duration = Duration::from_millis(500);
+/// How long it may take to read its answer: the control thread waits that long.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Operators listened to at once; whoever has been silent for longest makes room for one more.
+const CROWD: usize = 32;
 
 /// Why there is no control socket.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub enum Error {
 pub struct Server {
     listener: UnixListener,
     path: PathBuf,
+    /// Those whose line is not complete, the oldest first.
+    asking: VecDeque<Operator>,
 }
 
 impl Server {
@@ -41,27 +49,51 @@ impl Server {
         let server = Self {
             listener,
             path: path.to_owned(),
+            asking: VecDeque::new(),
         };
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
         server.listener.set_nonblocking(true).map_err(failed)?;
         Ok(server)
     }
 
-    /// One operator who waits, if there is one.
-    pub fn accept(&self) -> Option<Operator> {
-        match self
-            .listener
-            .accept()
-            .and_then(|(stream, _)| Operator::new(stream))
-        {
-            Ok(operator) => Some(operator),
-            Err(error) => {
-                if error.kind() != io::ErrorKind::WouldBlock {
-                    log::debug!("accept on the control socket: {error}");
+    /// What to wait for before the next [`requests`](Self::requests), and for how long at most.
+    pub fn waiting(&self, now: Instant) -> (Vec<PollFd<'_>>, Option<Duration>) {
+        let asking = self.asking.iter().map(|operator| operator.stream.as_fd());
+        let fds = iter::once(self.listener.as_fd()).chain(asking);
+        let first = self.asking.front();
+        (
+            fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect(),
+            first.map(|operator| operator.until.saturating_duration_since(now)),
+        )
+    }
+
+    /// All complete requests. Nobody is waited for; whoever asks nothing sensible is told so here.
+    pub fn requests(&mut self, now: Instant) -> Vec<(Operator, Request)> {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    if self.asking.len() >= CROWD {
+                        self.asking.pop_front();
+                    }
+                    self.asking.extend(Operator::new(stream, now));
                 }
-                None
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    log::debug!("accept on the control socket: {error}");
+                    break;
+                }
             }
         }
+        let mut requests = Vec::new();
+        for mut operator in std::mem::take(&mut self.asking) {
+            match operator.listen() {
+                None if operator.until > now => self.asking.push_back(operator),
+                None => operator.answer_error(ProtoError::Cut),
+                Some(Ok(request)) => requests.push((operator, request)),
+                Some(Err(error)) => operator.answer_error(error),
+            }
+        }
+        requests
     }
 }
 
@@ -83,65 +115,82 @@ pub fn remove_stale(path: &Path) -> Result<bool, Error> {
 #[derive(Debug)]
 pub struct Operator {
     stream: UnixStream,
+    /// What has come of the line.
+    line: Vec<u8>,
+    until: Instant,
 }
 
 impl Operator {
-    fn new(stream: UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream })
+    fn new(stream: UnixStream, now: Instant) -> Option<Self> {
+        if let Err(error) = stream.set_nonblocking(true) {
+            log::debug!("listen to an operator: {error}");
+            return None;
+        }
+        Some(Self {
+            stream,
+            line: Vec::new(),
+            until: now + LINE,
+        })
     }
 
-    /// What they ask; whoever asks nothing sensible is told so here.
-    pub fn request(&mut self) -> Option<Request> {
-        match read_request(&mut self.stream) {
-            Ok(Ok(request)) => Some(request),
-            Ok(Err(error)) => {
-                self.answer(&json!({ "error": error.to_string() }));
-                None
+    /// What they ask, once that is complete.
+    fn listen(&mut self) -> Option<Result<Request, ProtoError>> {
+        loop {
+            if let Some(request) = Request::parse(&self.line) {
+                return Some(request);
             }
-            Err(error) => {
-                log::debug!("read a request: {error}");
-                None
+            let mut bytes = [0; MAX_LINE + 1];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return Some(Err(ProtoError::Cut)),
+                Ok(n) => self.line.extend(&bytes[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("read a request: {error}");
+                    return Some(Err(ProtoError::Cut));
+                }
             }
         }
     }
 
     /// The one answer they get.
-    pub fn answer(&mut self, answer: &Value) {
+    pub fn answer(self, answer: &Value) {
         let mut text = answer.to_string();
         text.push('\n');
-        if let Err(error) = self.stream.write_all(text.as_bytes()) {
+        if let Err(error) = write_within(&self.stream, text.as_bytes(), ANSWER) {
             log::debug!("answer a request: {error}");
         }
     }
+
+    fn answer_error(self, error: ProtoError) {
+        self.answer(&json!({ "error": error.to_string() }));
+    }
 }
 
-impl AsFd for Server {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+/// Writes everything, or fails after `patience`; a reader who takes a byte now and then does not
+/// prolong it.
+fn write_within(mut stream: &UnixStream, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    stream.set_nonblocking(false)?;
+    while !bytes.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(bytes) {
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(())
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
             log::debug!("remove {}: {error}", self.path.display());
-        }
-    }
-}
-
-fn read_request(stream: &mut UnixStream) -> io::Result<Result<Request, ProtoError>> {
-    let mut line = [0; MAX_LINE + 1];
-    let mut length = 0;
-    loop {
-        if let Some(request) = Request::parse(&line[..length]) {
-            return Ok(request);
-        }
-        match stream.read(&mut line[length..])? {
-            0 => return Ok(Err(ProtoError::Cut)),
-            n => length += n,
         }
     }
 }
@@ -181,20 +230,45 @@ mod tests {
     #[test]
     fn a_request_gets_its_answer() {
         let path = path("answer");
-        let server = Server::bind(&path).unwrap();
+        let mut server = Server::bind(&path).unwrap();
         let asked = std::thread::spawn({
             let path = path.clone();
             move || client::ask(&path, Request::Flows)
         });
         while !asked.is_finished() {
-            if let Some(mut operator) = server.accept() {
-                let request = operator.request().unwrap();
+            for (operator, request) in server.requests(Instant::now()) {
                 operator.answer(&json!({ "asked": request.word() }));
             }
         }
         assert_eq!(asked.join().unwrap().unwrap(), json!({ "asked": "flows" }));
         drop(server);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn whoever_is_silent_holds_up_nobody_and_is_told_in_the_end() {
+        let path = path("silent");
+        let mut server = Server::bind(&path).unwrap();
+        let now = Instant::now();
+        let mut silent: Vec<UnixStream> = (0..CROWD + 3)
+            .map(|_| UnixStream::connect(&path).unwrap())
+            .collect();
+        let mut asks = UnixStream::connect(&path).unwrap();
+        asks.write_all(b"sta").unwrap();
+        assert!(server.requests(now).is_empty());
+        asks.write_all(b"tus\n").unwrap();
+        let requests = server.requests(now);
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0].1, Request::Status);
+        assert_eq!(server.waiting(now).1, Some(LINE));
+        assert!(server.requests(now + LINE).is_empty());
+        assert_eq!(server.waiting(now).0.len(), 1);
+        let mut said = String::new();
+        silent.pop().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("ends before its newline"), "{said}");
+        said.clear();
+        silent.remove(0).read_to_string(&mut said).unwrap();
+        assert_eq!(said, "", "the oldest had to make room");
     }
 
     #[test]
