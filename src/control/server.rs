@@ -20,7 +20,7 @@ const LINE: Duration = Duration::from_millis(500);
 /// How long it may take to read its answer: the control thread waits that long.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Operators listened to at once; whoever has been silent for longest makes room for one more.
-const CROWD: usize = 32;
+const CROWD: usize = 128;
 
 /// Why there is no control socket.
 #[derive(Debug)]
@@ -69,31 +69,40 @@ impl Server {
 
     /// All complete requests. Nobody is waited for; whoever asks nothing sensible is told so here.
     pub fn requests(&mut self, now: Instant) -> Vec<(Operator, Request)> {
+        let mut requests = Vec::new();
+        for operator in std::mem::take(&mut self.asking) {
+            requests.extend(self.hear(operator, now));
+        }
         loop {
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    if self.asking.len() >= CROWD {
-                        self.asking.pop_front();
+                    if let Some(operator) = Operator::new(stream, now) {
+                        requests.extend(self.hear(operator, now));
                     }
-                    self.asking.extend(Operator::new(stream, now));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return requests,
                 Err(error) => {
                     log::debug!("accept on the control socket: {error}");
-                    break;
+                    return requests;
                 }
             }
         }
-        let mut requests = Vec::new();
-        for mut operator in std::mem::take(&mut self.asking) {
-            match operator.listen() {
-                None if operator.until > now => self.asking.push_back(operator),
-                None => operator.answer_error(ProtoError::Cut),
-                Some(Ok(request)) => requests.push((operator, request)),
-                Some(Err(error)) => operator.answer_error(error),
+    }
+
+    fn hear(&mut self, mut operator: Operator, now: Instant) -> Option<(Operator, Request)> {
+        match operator.listen() {
+            None if operator.until > now => {
+                if self.asking.len() >= CROWD {
+                    self.asking.pop_front();
+                }
+                self.asking.push_back(operator);
+                return None;
             }
+            None => operator.answer_error(ProtoError::Cut),
+            Some(Ok(request)) => return Some((operator, request)),
+            Some(Err(error)) => operator.answer_error(error),
         }
-        requests
+        None
     }
 }
 
