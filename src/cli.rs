@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use argh::FromArgs;
 
+use crate::report;
+
 /// Middleboxes for bytestreams, made explicit by IPv6 Segment Routing.
 #[derive(FromArgs, Debug)]
 pub struct Cli {
@@ -135,8 +137,8 @@ impl Cli {
                 Err(ExitCode::from(WRONG_WORDS))
             }
             Err(exit) if exit.status.is_ok() => {
-                println!("{}", exit.output.trim_end());
-                Err(ExitCode::SUCCESS)
+                let said = report::say(&format!("{}\n", exit.output.trim_end()));
+                Err(said.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
             }
             Err(exit) => {
                 eprintln!("{}", exit.output.trim_end());

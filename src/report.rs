@@ -1,7 +1,9 @@
-//! Errors as people read them: one line, from what was tried to what the kernel answered.
+//! What people read: answers on standard output, and errors in one line, from what was tried to
+//! what the kernel answered.
 
 use std::error::Error;
 use std::fmt;
+use std::io::{self, Write};
 
 /// An error and all its causes in one line.
 #[derive(Debug)]
@@ -19,12 +21,24 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+/// Writes `text` to standard output. That its reader has gone away, as `head` does, is no failure.
+pub fn say(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let said = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match said {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Outer(std::io::Error);
+    struct Outer(io::Error);
 
     impl fmt::Display for Outer {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +54,7 @@ mod tests {
 
     #[test]
     fn causes_follow_in_order() {
-        let error = Outer(std::io::Error::other("it is stuck"));
+        let error = Outer(io::Error::other("it is stuck"));
         assert_eq!(Chain(&error).to_string(), "open the door: it is stuck");
     }
 }

@@ -35,3 +35,15 @@ fn srh() {
     replay("fuzz/corpus/srh", None, targets::srh);
     replay("fixtures/packets", Some("bin"), targets::srh);
 }
+
+#[test]
+fn uci() {
+    replay("fuzz/corpus/uci", None, targets::uci);
+    replay("fixtures/uci/good", Some("uci"), targets::uci);
+    replay("fixtures/uci/broken", Some("uci"), targets::uci);
+}
+
+#[test]
+fn control() {
+    replay("fuzz/corpus/control", None, targets::control);
+}

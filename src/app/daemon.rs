@@ -11,13 +11,13 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::down::Undo;
 use crate::app::{Told, limits, load, status, tell};
@@ -126,11 +126,14 @@ impl Daemon {
     /// Until SIGTERM or SIGINT.
     fn serve(&mut self, signals: &SignalFd) -> Result<(), Told> {
         loop {
-            let mut waiting = [
-                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.server.as_fd(), PollFlags::POLLIN),
-            ];
-            match poll(&mut waiting, PollTimeout::NONE) {
+            let (mut waiting, patience) = self.server.waiting(Instant::now());
+            waiting.push(PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+            let timeout = patience.map_or(PollTimeout::NONE, |patience| {
+                // A millisecond more, since the timeout is rounded down.
+                PollTimeout::try_from(patience + Duration::from_millis(1))
+                    .unwrap_or(PollTimeout::MAX)
+            });
+            match poll(&mut waiting, timeout) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(tell(&errno)),
             }
@@ -143,18 +146,14 @@ impl Daemon {
                 Ok(None) => {}
                 Err(errno) => return Err(tell(&errno)),
             }
-            self.answer_operator();
+            for (operator, request) in self.server.requests(Instant::now()) {
+                operator.answer(&self.answer(request));
+            }
         }
     }
 
-    fn answer_operator(&mut self) {
-        let Some(mut operator) = self.server.accept() else {
-            return;
-        };
-        let Some(request) = operator.request() else {
-            return;
-        };
-        let answer = match request {
+    fn answer(&mut self, request: Request) -> Value {
+        match request {
             Request::Status => status::status(
                 &self.config,
                 &self.proxy,
@@ -167,10 +166,7 @@ impl Daemon {
                 Ok(()) => json!({ "reloaded": true }),
                 Err(text) => json!({ "error": text }),
             },
-        };
-        operator.answer(&answer);
-        drop(operator);
-        self.server.prepare();
+        }
     }
 
     fn live_flows(&self) -> u64 {

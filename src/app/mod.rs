@@ -14,7 +14,7 @@ use crate::cli::{Cli, Command};
 use crate::config::{self, Config};
 use crate::control::proto::Request;
 use crate::control::{client, print, server};
-use crate::report::Chain;
+use crate::report::{self, Chain};
 use crate::setup::plan::plan;
 use crate::setup::{self, doctor};
 use crate::{demo, vnf};
@@ -22,10 +22,7 @@ use crate::{demo, vnf};
 /// Does what the words say. Errors go to the log; the exit code is 0 or 1.
 pub fn main(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        None => {
-            println!("srv6pipes {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
+        None => say(&format!("srv6pipes {}\n", env!("CARGO_PKG_VERSION"))),
         Some(Command::Run(run)) => daemon::run(&run.config),
         Some(Command::Check(words)) => check(&words.config),
         Some(Command::Clean(words)) => clean(&words.config),
@@ -51,6 +48,14 @@ pub fn main(cli: Cli) -> ExitCode {
 /// The operator has been told what is wrong.
 #[derive(Debug)]
 struct Told;
+
+/// The operator's answer; if it cannot be written, that is told instead.
+fn say(text: &str) -> Result<(), Told> {
+    report::say(text).map_err(|error| {
+        log::error!("write to standard output: {error}");
+        Told
+    })
+}
 
 fn tell(error: &dyn std::error::Error) -> Told {
     log::error!("{}", Chain(error));
@@ -78,8 +83,7 @@ fn check(path: &Path) -> Result<(), Told> {
     if missing {
         return Err(Told);
     }
-    print!("{}", plan(&config, daemon::capture_way(&config)));
-    Ok(())
+    say(&plan(&config, daemon::capture_way(&config)).to_string())
 }
 
 fn clean(path: &Path) -> Result<(), Told> {
@@ -92,16 +96,15 @@ fn clean(path: &Path) -> Result<(), Told> {
     })?;
     let stale = server::remove_stale(&config.main.control_socket).map_err(|e| tell(&e))?;
     match undone + usize::from(stale) {
-        0 => println!("nothing was left behind"),
-        1 => println!("1 thing undone"),
-        undone => println!("{undone} things undone"),
+        0 => say("nothing was left behind\n"),
+        1 => say("1 thing undone\n"),
+        undone => say(&format!("{undone} things undone\n")),
     }
-    Ok(())
 }
 
 fn doctor() -> Result<(), Told> {
     let findings = doctor::probe();
-    print!("{}", doctor::table(&findings));
+    say(&doctor::table(&findings).to_string())?;
     let lacks = |finding: &doctor::Finding| finding.required && !finding.offered;
     if findings.iter().any(lacks) {
         return Err(Told);
@@ -125,9 +128,8 @@ fn ask(
         return Err(Told);
     }
     if json {
-        println!("{answer}");
+        say(&format!("{answer}\n"))
     } else {
-        print!("{}", print(&answer));
+        say(&print(&answer))
     }
-    Ok(())
 }

@@ -1,21 +1,26 @@
 //! The daemon's end of the control socket.
 
+use std::collections::VecDeque;
 use std::fs::{File, Permissions};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use std::{fmt, fs, io};
+use std::time::{Duration, Instant};
+use std::{fmt, fs, io, iter};
 
+use nix::poll::{PollFd, PollFlags};
 use serde_json::{Value, json};
 
 use crate::control::proto::{Error as ProtoError, MAX_LINE, Request};
 
-/// How long an operator's program may take over its line: the control thread waits that long.
-const PATIENCE: Duration = Duration::from_millis(500);
-
+/// How long an operator's program may take over its line.
+const LINE: Duration = Duration::from_millis(500);
+/// How long it may take to read its answer: the control thread waits that long.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Operators listened to at once; whoever has been silent for longest makes room for one more.
+const CROWD: usize = 128;
 /// How long an operator is left alone who cannot be accepted: they keep the socket readable.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -32,9 +37,11 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
+    path: PathBuf,
     /// A descriptor to be given up for an operator: when there are no others is when they ask.
     spare: Option<File>,
-    path: PathBuf,
+    /// Those whose line is not complete, the oldest first.
+    asking: VecDeque<Operator>,
 }
 
 impl Server {
@@ -45,39 +52,79 @@ impl Server {
         let listener = UnixListener::bind(path).map_err(failed)?;
         let server = Self {
             listener,
-            spare: File::open("/dev/null").ok(),
             path: path.to_owned(),
+            spare: File::open("/dev/null").ok(),
+            asking: VecDeque::new(),
         };
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
         server.listener.set_nonblocking(true).map_err(failed)?;
         Ok(server)
     }
 
-    /// To be called when an operator is gone: makes sure of a descriptor for the next.
-    pub fn prepare(&mut self) {
+    /// What to wait for before the next [`requests`](Self::requests), and for how long at most.
+    pub fn waiting(&self, now: Instant) -> (Vec<PollFd<'_>>, Option<Duration>) {
+        let asking = self.asking.iter().map(|operator| operator.stream.as_fd());
+        let fds = iter::once(self.listener.as_fd()).chain(asking);
+        let first = self.asking.front();
+        (
+            fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect(),
+            first.map(|operator| operator.until.saturating_duration_since(now)),
+        )
+    }
+
+    /// All complete requests. Nobody is waited for; whoever asks nothing sensible is told so here.
+    pub fn requests(&mut self, now: Instant) -> Vec<(Operator, Request)> {
+        let mut requests = Vec::new();
+        for operator in std::mem::take(&mut self.asking) {
+            requests.extend(self.hear(operator, now));
+        }
         if self.spare.is_none() {
+            // Whoever got the last one is gone, perhaps.
             self.spare = File::open("/dev/null").ok();
+        }
+        loop {
+            match self.accept() {
+                Ok((stream, _)) => {
+                    if let Some(operator) = Operator::new(stream, now) {
+                        requests.extend(self.hear(operator, now));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return requests,
+                Err(error) => {
+                    log::debug!("accept on the control socket: {error}");
+                    if requests.is_empty() {
+                        std::thread::sleep(PAUSE);
+                    }
+                    return requests;
+                }
+            }
         }
     }
 
-    /// One operator who waits, if there is one.
-    pub fn accept(&mut self) -> Option<Operator> {
-        let mut accepted = self.listener.accept();
-        if let Err(error) = &accepted
-            && matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-        {
-            self.spare = None;
-            accepted = self.listener.accept();
-        }
-        match accepted.and_then(|(stream, _)| Operator::new(stream)) {
-            Ok(operator) => Some(operator),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(error) => {
-                log::debug!("accept on the control socket: {error}");
-                std::thread::sleep(PAUSE);
-                None
+    fn accept(&mut self) -> io::Result<(UnixStream, SocketAddr)> {
+        match self.listener.accept() {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                self.spare = None;
+                self.listener.accept()
             }
+            answer => answer,
         }
+    }
+
+    fn hear(&mut self, mut operator: Operator, now: Instant) -> Option<(Operator, Request)> {
+        match operator.listen() {
+            None if operator.until > now => {
+                if self.asking.len() >= CROWD {
+                    self.asking.pop_front();
+                }
+                self.asking.push_back(operator);
+                return None;
+            }
+            None => operator.answer_error(ProtoError::Cut),
+            Some(Ok(request)) => return Some((operator, request)),
+            Some(Err(error)) => operator.answer_error(error),
+        }
+        None
     }
 }
 
@@ -99,65 +146,82 @@ pub fn remove_stale(path: &Path) -> Result<bool, Error> {
 #[derive(Debug)]
 pub struct Operator {
     stream: UnixStream,
+    /// What has come of the line.
+    line: Vec<u8>,
+    until: Instant,
 }
 
 impl Operator {
-    fn new(stream: UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream })
+    fn new(stream: UnixStream, now: Instant) -> Option<Self> {
+        if let Err(error) = stream.set_nonblocking(true) {
+            log::debug!("listen to an operator: {error}");
+            return None;
+        }
+        Some(Self {
+            stream,
+            line: Vec::new(),
+            until: now + LINE,
+        })
     }
 
-    /// What they ask; whoever asks nothing sensible is told so here.
-    pub fn request(&mut self) -> Option<Request> {
-        match read_request(&mut self.stream) {
-            Ok(Ok(request)) => Some(request),
-            Ok(Err(error)) => {
-                self.answer(&json!({ "error": error.to_string() }));
-                None
+    /// What they ask, once that is complete.
+    fn listen(&mut self) -> Option<Result<Request, ProtoError>> {
+        loop {
+            if let Some(request) = Request::parse(&self.line) {
+                return Some(request);
             }
-            Err(error) => {
-                log::debug!("read a request: {error}");
-                None
+            let mut bytes = [0; MAX_LINE + 1];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return Some(Err(ProtoError::Cut)),
+                Ok(n) => self.line.extend(&bytes[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("read a request: {error}");
+                    return Some(Err(ProtoError::Cut));
+                }
             }
         }
     }
 
     /// The one answer they get.
-    pub fn answer(&mut self, answer: &Value) {
+    pub fn answer(self, answer: &Value) {
         let mut text = answer.to_string();
         text.push('\n');
-        if let Err(error) = self.stream.write_all(text.as_bytes()) {
+        if let Err(error) = write_within(&self.stream, text.as_bytes(), ANSWER) {
             log::debug!("answer a request: {error}");
         }
     }
+
+    fn answer_error(self, error: ProtoError) {
+        self.answer(&json!({ "error": error.to_string() }));
+    }
 }
 
-impl AsFd for Server {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+/// Writes everything, or fails after `patience`; a reader who takes a byte now and then does not
+/// prolong it.
+fn write_within(mut stream: &UnixStream, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    stream.set_nonblocking(false)?;
+    while !bytes.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(bytes) {
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(())
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
             log::debug!("remove {}: {error}", self.path.display());
-        }
-    }
-}
-
-fn read_request(stream: &mut UnixStream) -> io::Result<Result<Request, ProtoError>> {
-    let mut line = [0; MAX_LINE + 1];
-    let mut length = 0;
-    loop {
-        if let Some(request) = Request::parse(&line[..length]) {
-            return Ok(request);
-        }
-        match stream.read(&mut line[length..])? {
-            0 => return Ok(Err(ProtoError::Cut)),
-            n => length += n,
         }
     }
 }
@@ -203,14 +267,39 @@ mod tests {
             move || client::ask(&path, Request::Flows)
         });
         while !asked.is_finished() {
-            if let Some(mut operator) = server.accept() {
-                let request = operator.request().unwrap();
+            for (operator, request) in server.requests(Instant::now()) {
                 operator.answer(&json!({ "asked": request.word() }));
             }
         }
         assert_eq!(asked.join().unwrap().unwrap(), json!({ "asked": "flows" }));
         drop(server);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn whoever_is_silent_holds_up_nobody_and_is_told_in_the_end() {
+        let path = path("silent");
+        let mut server = Server::bind(&path).unwrap();
+        let now = Instant::now();
+        let mut silent: Vec<UnixStream> = (0..CROWD + 3)
+            .map(|_| UnixStream::connect(&path).unwrap())
+            .collect();
+        let mut asks = UnixStream::connect(&path).unwrap();
+        asks.write_all(b"sta").unwrap();
+        assert!(server.requests(now).is_empty());
+        asks.write_all(b"tus\n").unwrap();
+        let requests = server.requests(now);
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0].1, Request::Status);
+        assert_eq!(server.waiting(now).1, Some(LINE));
+        assert!(server.requests(now + LINE).is_empty());
+        assert_eq!(server.waiting(now).0.len(), 1);
+        let mut said = String::new();
+        silent.pop().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("ends before its newline"), "{said}");
+        said.clear();
+        silent.remove(0).read_to_string(&mut said).unwrap();
+        assert_eq!(said, "", "the oldest had to make room");
     }
 
     #[test]

@@ -58,7 +58,11 @@ pub struct Server {
 impl Server {
     /// Listens on the laboratory's server address, on `port`; when it returns, it listens.
     pub fn start(namespace: &Namespace, port: u16, habit: Habit) -> Self {
-        let address = SocketAddrV6::new(SERVER, port, 0, 0);
+        Self::start_at(namespace, SocketAddrV6::new(SERVER, port, 0, 0), habit)
+    }
+
+    /// As [`start`](Self::start), on any address of `namespace`.
+    pub fn start_at(namespace: &Namespace, address: SocketAddrV6, habit: Habit) -> Self {
         let listener = namespace
             .run(|| TcpListener::bind(address))
             .unwrap()

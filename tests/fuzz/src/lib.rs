@@ -5,6 +5,8 @@
 
 use std::net::Ipv6Addr;
 
+use srv6pipes::config::{self, Config, MAX_BYTES};
+use srv6pipes::control::proto::{self, MAX_LINE, Request};
 use srv6pipes::wire::icmpv6::{Unreachable, destination_unreachable};
 use srv6pipes::wire::srh::{MAX_SEGMENTS, Srh, SrhRepr};
 use srv6pipes::wire::syn::Syn;
@@ -88,5 +90,62 @@ fn linux_accepts(srh: &[u8]) {
     let mut tlvs = &srh[8 + 16 * (last_entry + 1)..];
     while !tlvs.is_empty() {
         tlvs = &tlvs[2 + usize::from(tlvs[1])..];
+    }
+}
+
+/// Reads `data` as a configuration file: what is read is printed as it can be read again, what is
+/// not has its reasons.
+pub fn uci(data: &[u8]) {
+    match config::parse(data) {
+        Ok(config) => {
+            let printed = config.to_string();
+            // Quotes and defaults make it longer.
+            if printed.len() <= MAX_BYTES {
+                let again = config::parse(printed.as_bytes()).expect("we printed it");
+                assert_eq!(again.to_string(), printed);
+                assert_eq!(without_lines(again), without_lines(config));
+            }
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            assert!(problems.is_sorted_by_key(|problem| problem.line));
+            for problem in problems {
+                assert!(!problem.to_string().contains(char::is_control));
+            }
+        }
+    }
+}
+
+/// The same configuration, wherever its sections stood.
+fn without_lines(mut config: Config) -> Config {
+    let lines = config.locators.iter_mut().map(|section| &mut section.line);
+    let lines = lines.chain(config.functions.iter_mut().map(|section| &mut section.line));
+    let lines = lines.chain(config.policies.iter_mut().map(|section| &mut section.line));
+    let lines = lines.chain(config.returns.iter_mut().map(|section| &mut section.line));
+    lines.for_each(|line| *line = 0);
+    config
+}
+
+/// Reads `data` as what came over the control socket, in one piece and byte by byte.
+pub fn control(data: &[u8]) {
+    let whole = Request::parse(data);
+    let decided = (0..=data.len())
+        .map(|end| (end, Request::parse(&data[..end])))
+        .find(|(_, request)| request.is_some());
+    let Some((end, first)) = decided else {
+        assert!(whole.is_none() && data.len() <= MAX_LINE && !data.contains(&b'\n'));
+        return;
+    };
+    // What comes behind a request does not change it.
+    assert_eq!(first, whole);
+    assert!(end <= MAX_LINE + 1);
+    match first {
+        Some(Ok(request)) => {
+            let line = data[..end].trim_ascii();
+            assert_eq!(line, request.word().as_bytes());
+        }
+        Some(Err(proto::Error::Unknown)) => assert!(data[..end].ends_with(b"\n")),
+        Some(Err(proto::Error::TooLong)) => assert!(!data[..end].contains(&b'\n')),
+        other => panic!("{other:?}"),
     }
 }
