@@ -11,7 +11,6 @@
 //! until a daemon runs in them; their seg6 sysctls are the daemon's to set and to put back.
 
 use std::net::Ipv6Addr;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -188,7 +187,7 @@ impl Lab {
             format!("name {device} netns {name} mtu {}", options.mtu)
         });
         let line = format!("link add {near} type veth peer {far}\n");
-        program::run_with_input(Command::new("ip").args(["-batch", "-"]), &line)?;
+        program::run_with_input(program::command("ip").args(["-batch", "-"]), &line)?;
         for (node, neighbour) in ends {
             let device = self.device(neighbour);
             if !options.checksum_offload {

@@ -163,11 +163,11 @@ impl Capture {
             Err(error) => return self.refuse(message, &Refusal::Malformed(error)),
         };
         let itinerary = match (&syn.srh, self.runtime.mark.path_of(message.get_nfmark())) {
-            (Some(_), _) => Itinerary::of_segments(&syn, Seen::Untouched, &self.runtime),
-            (None, Some(path)) => Itinerary::of_policy(&syn, path, &self.runtime),
+            (Some(_), _) => Itinerary::of_segments(&syn, Seen::Untouched, &self.runtime.map),
+            (None, Some(path)) => Itinerary::of_policy(&syn, path, &self.runtime.map),
             (None, None) => return self.judge(message, Verdict::Accept),
         };
-        let itinerary = match itinerary {
+        let itinerary = match itinerary.and_then(|i| self.runtime.knows(&i).map(|()| i)) {
             Ok(itinerary) => itinerary,
             Err(refusal) => return self.refuse(message, &refusal),
         };

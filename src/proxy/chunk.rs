@@ -2,8 +2,10 @@
 //!
 //! A flow at rest holds none, and a busy worker allocates none.
 
-/// Bytes one chunk holds: what one read asks for and the most a function is ever offered.
-pub const CAPACITY: usize = 64 * 1024;
+use srv6pipes_vnf::abi::MAX_WINDOW;
+
+/// Bytes one chunk holds: what one read asks for, and the window that the ABI promises functions.
+pub const CAPACITY: usize = MAX_WINDOW;
 /// Chunks a worker keeps for later.
 const SPARE: usize = 64;
 

@@ -117,7 +117,8 @@ impl Door {
                 })?;
             return Ok((answered.outbound, chain, answered.itinerary, true));
         }
-        let itinerary = itinerary(inbound, runtime).map_err(|refusal| {
+        let itinerary = itinerary(inbound, runtime).and_then(|i| runtime.knows(&i).map(|()| i));
+        let itinerary = itinerary.map_err(|refusal| {
             refusal.count(counters);
             log::debug!("refuse a flow: {refusal}");
         })?;
@@ -211,9 +212,9 @@ fn itinerary(inbound: &OwnedFd, runtime: &Runtime) -> Result<Itinerary, Refusal>
     }
     let syn = Syn::parse(&buffer[..length]).map_err(Refusal::Malformed)?;
     if syn.srh.is_some() {
-        return Itinerary::of_segments(&syn, Seen::Consumed, runtime);
+        return Itinerary::of_segments(&syn, Seen::Consumed, &runtime.map);
     }
     let mark = socket::mark(inbound).unwrap_or(0);
     let path = runtime.mark.path_of(mark).ok_or(Refusal::NoSrh)?;
-    Itinerary::of_policy(&syn, path, runtime)
+    Itinerary::of_policy(&syn, path, &runtime.map)
 }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use crate::config::mark::PathNumber;
-use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::Map;
 use crate::stats::Counters;
 use crate::wire::sid::Sid;
 use crate::wire::srh::SrhRepr;
@@ -74,7 +74,7 @@ pub enum Seen {
 
 impl Itinerary {
     /// The way that a SYN's own SRH says.
-    pub fn of_segments(syn: &Syn, seen: Seen, runtime: &Runtime) -> Result<Self, Refusal> {
+    pub fn of_segments(syn: &Syn, seen: Seen, map: &Map) -> Result<Self, Refusal> {
         let mut srh = syn.srh.clone().ok_or(Refusal::NoSrh)?;
         if seen == Seen::Consumed && syn.destination != syn.final_destination {
             // The segments were used up before they reached us, and yet it came to a SID.
@@ -87,7 +87,7 @@ impl Itinerary {
                 srh.tag = u16::from(low);
                 usize::from(segments_left)
             }
-            Seen::Consumed => sole_run(&srh, runtime)?,
+            Seen::Consumed => sole_run(&srh, map)?,
         };
         let active = srh.segments.get(position).ok_or(Refusal::Malformed(
             wire::Error::SegmentsLeftBeyondLast {
@@ -95,21 +95,21 @@ impl Itinerary {
                 last_entry: u8::try_from(srh.segments.len().saturating_sub(1)).unwrap_or(u8::MAX),
             },
         ))?;
-        if !runtime.owns(*active) {
+        if !map.owns(*active) {
             return Err(Refusal::NotOurs(*active));
         }
         let travelled: Vec<Ipv6Addr> = srh.segments[..=position].iter().rev().copied().collect();
         let (way, _) = travelled.split_at(position);
-        let mut itinerary = Self::of_way(way, ends(syn), runtime)?;
+        let mut itinerary = Self::of_way(way, ends(syn), map)?;
         let own_index = position.saturating_sub(itinerary.steps.len() - 1);
         itinerary.routing_header = srh.advance(own_index).map_err(Refusal::Malformed)?;
         Ok(itinerary)
     }
 
     /// The way that a policy of ours says, for a SYN without an SRH.
-    pub fn of_policy(syn: &Syn, path: PathNumber, runtime: &Runtime) -> Result<Self, Refusal> {
-        let way = runtime.policies.get(path.index()).ok_or(Refusal::NoSrh)?;
-        let mut itinerary = Self::of_way(way, ends(syn), runtime)?;
+    pub fn of_policy(syn: &Syn, path: PathNumber, map: &Map) -> Result<Self, Refusal> {
+        let way = map.policies.get(path.index()).ok_or(Refusal::NoSrh)?;
+        let mut itinerary = Self::of_way(way, ends(syn), map)?;
         let remaining = way.get(itinerary.steps.len()..).unwrap_or(&[]);
         itinerary.routing_header = rthdr::build(remaining).map_err(Refusal::Malformed)?;
         Ok(itinerary)
@@ -119,30 +119,24 @@ impl Itinerary {
     fn of_way(
         way: &[Ipv6Addr],
         (client, server): (SocketAddrV6, SocketAddrV6),
-        runtime: &Runtime,
+        map: &Map,
     ) -> Result<Self, Refusal> {
-        if runtime.owns(*server.ip()) {
+        if map.owns(*server.ip()) {
             return Err(Refusal::OwnDestination(*server.ip()));
         }
-        let here = way
-            .iter()
-            .take_while(|segment| runtime.owns(**segment))
-            .count();
+        let here = way.iter().take_while(|segment| map.owns(**segment)).count();
         let (ours, rest) = way.split_at(here);
-        let mut steps = Vec::with_capacity(here);
-        for segment in ours {
+        let step = |segment: &Ipv6Addr| {
             let Sid {
                 function, argument, ..
             } = Sid::from(*segment);
-            if !runtime.functions.contains_key(&function) {
-                return Err(Refusal::UnknownFunction(function));
-            }
-            steps.push(Step { function, argument });
-        }
+            Step { function, argument }
+        };
+        let steps: Vec<Step> = ours.iter().map(step).collect();
         if steps.is_empty() {
             return Err(Refusal::NoSrh);
         }
-        let visits_again = rest.iter().any(|segment| runtime.owns(*segment));
+        let visits_again = rest.iter().any(|segment| map.owns(*segment));
         Ok(Self {
             client,
             server,
@@ -162,13 +156,13 @@ fn ends(syn: &Syn) -> (SocketAddrV6, SocketAddrV6) {
 
 /// Our position when `segments_left` is lost: the first in the order of travel of our SIDs, if
 /// they stand in one row.
-fn sole_run(srh: &SrhRepr, runtime: &Runtime) -> Result<usize, Refusal> {
+fn sole_run(srh: &SrhRepr, map: &Map) -> Result<usize, Refusal> {
     let ours: Vec<usize> = srh
         .segments
         .iter()
         .enumerate()
         .skip(1)
-        .filter(|(_, segment)| runtime.owns(**segment))
+        .filter(|(_, segment)| map.owns(**segment))
         .map(|(index, _)| index)
         .collect();
     match ours.as_slice() {
@@ -207,5 +201,186 @@ impl fmt::Display for Refusal {
             }
             Self::UnknownFunction(id) => write!(f, "no function {id:#06x} is configured"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sid::Locator;
+
+    const SERVER: &str = "fd00:5::1";
+
+    fn map() -> Map {
+        let locator = |text: &str| Locator::new(text.parse().unwrap()).unwrap();
+        Map {
+            locators: vec![locator("fd00:99:1::"), locator("fd00:99:3::")],
+            policies: vec![vec![
+                address("fd00:99:1::1:0:2a"),
+                address("fd00:99:2::1:0:2a"),
+            ]],
+        }
+    }
+
+    fn address(text: &str) -> Ipv6Addr {
+        text.parse().unwrap()
+    }
+
+    /// A SYN whose SRH has these segments in the order of travel, `behind` of them visited.
+    fn syn(way: &[&str], behind: usize, seen: Seen, directly: bool) -> Syn {
+        let segments: Vec<Ipv6Addr> = way.iter().rev().map(|text| address(text)).collect();
+        let active = segments.len() - 1 - behind;
+        let (segments_left, tag, destination) = match (seen, directly) {
+            (Seen::Untouched, _) => (active, 0x1234, segments[active]),
+            (Seen::Consumed, true) => (0, active << 8 | 0x34, segments[0]),
+            (Seen::Consumed, false) => (0, 0x1234, segments[0]),
+        };
+        Syn {
+            source: address("fd00:c::1"),
+            destination,
+            final_destination: segments[0],
+            source_port: 4321,
+            destination_port: 80,
+            sequence_number: 1,
+            mss: None,
+            mp_capable: false,
+            bare: true,
+            srh: Some(SrhRepr {
+                next_header: 6,
+                segments_left: segments_left.try_into().unwrap(),
+                flags: 0,
+                tag: tag.try_into().unwrap(),
+                segments,
+                tlvs: Vec::new(),
+            }),
+            srh_directly_after_ipv6: directly,
+        }
+    }
+
+    fn everywhere(way: &[&str], behind: usize) -> Itinerary {
+        let [queue, saved, odd] = [
+            (Seen::Untouched, true),
+            (Seen::Consumed, true),
+            (Seen::Consumed, false),
+        ]
+        .map(|(seen, directly)| {
+            let syn = syn(way, behind, seen, directly);
+            Itinerary::of_segments(&syn, seen, &map())
+        });
+        let saved = saved.unwrap();
+        assert_eq!(odd.unwrap().steps, saved.steps);
+        assert_eq!(queue.unwrap().steps, saved.steps);
+        saved
+    }
+
+    fn steps(itinerary: &Itinerary) -> Vec<(u16, u32)> {
+        itinerary
+            .steps
+            .iter()
+            .map(|s| (s.function, s.argument))
+            .collect()
+    }
+
+    #[test]
+    fn one_function_then_the_next_proxy() {
+        let way = ["fd00:99:1::1:0:2a", "fd00:99:2::1:0:2a", SERVER];
+        let itinerary = everywhere(&way, 0);
+        assert_eq!(steps(&itinerary), [(1, 0x2a)]);
+        let header = itinerary.routing_header.unwrap();
+        assert_eq!(header[24..], address("fd00:99:2::1:0:2a").octets());
+        assert!(!itinerary.visits_again);
+        assert_eq!(itinerary.server.to_string(), "[fd00:5::1]:80");
+    }
+
+    #[test]
+    fn functions_in_a_row_run_here_in_order() {
+        let way = [
+            "fd00:99:9::",
+            "fd00:99:1::7:0:1",
+            "fd00:99:3::8:ffff:ffff",
+            SERVER,
+        ];
+        let itinerary = everywhere(&way, 1);
+        assert_eq!(steps(&itinerary), [(7, 1), (8, 0xffff_ffff)]);
+        assert_eq!(itinerary.routing_header, None);
+    }
+
+    #[test]
+    fn a_way_that_comes_back_is_told_by_its_position() {
+        let way = [
+            "fd00:99:1::1:0:1",
+            "fd00:99:2::1:0:2",
+            "fd00:99:1::1:0:3",
+            SERVER,
+        ];
+        for seen in [Seen::Untouched, Seen::Consumed] {
+            let first = Itinerary::of_segments(&syn(&way, 0, seen, true), seen, &map()).unwrap();
+            assert_eq!(steps(&first), [(1, 1)]);
+            assert!(first.visits_again);
+            let second = Itinerary::of_segments(&syn(&way, 2, seen, true), seen, &map()).unwrap();
+            assert_eq!(steps(&second), [(1, 3)]);
+            assert!(!second.visits_again);
+        }
+        let hidden = syn(&way, 0, Seen::Consumed, false);
+        let refusal = Itinerary::of_segments(&hidden, Seen::Consumed, &map());
+        assert_eq!(refusal, Err(Refusal::Ambiguous));
+    }
+
+    #[test]
+    fn the_tag_goes_on_without_what_was_stashed_in_it() {
+        let way = ["fd00:99:1::1:0:1", "fd00:99:2::1:0:2", SERVER];
+        let saved = everywhere(&way, 0).routing_header.unwrap();
+        assert_eq!(saved[6..8], [0, 0x34]);
+        let queued = syn(&way, 0, Seen::Untouched, true);
+        let queued = Itinerary::of_segments(&queued, Seen::Untouched, &map()).unwrap();
+        assert_eq!(queued.routing_header.unwrap()[6..8], [0x12, 0x34]);
+    }
+
+    #[test]
+    fn a_policy_is_a_way_without_an_srh() {
+        let mut plain = syn(&["fd00:99:1::1:0:1", SERVER], 0, Seen::Consumed, true);
+        plain.srh = None;
+        let path = PathNumber::from_index(0).unwrap();
+        let itinerary = Itinerary::of_policy(&plain, path, &map()).unwrap();
+        assert_eq!(steps(&itinerary), [(1, 0x2a)]);
+        assert!(itinerary.routing_header.is_some());
+        let unknown = PathNumber::from_index(1).unwrap();
+        assert_eq!(
+            Itinerary::of_policy(&plain, unknown, &map()),
+            Err(Refusal::NoSrh)
+        );
+        let refusal = Itinerary::of_segments(&plain, Seen::Consumed, &map());
+        assert_eq!(refusal, Err(Refusal::NoSrh));
+    }
+
+    #[test]
+    fn what_is_not_for_us_is_refused() {
+        let foreign = syn(&["fd00:99:2::1:0:1", SERVER], 0, Seen::Untouched, true);
+        let refusal = Itinerary::of_segments(&foreign, Seen::Untouched, &map());
+        assert_eq!(refusal, Err(Refusal::NotOurs(address("fd00:99:2::1:0:1"))));
+
+        let own = syn(
+            &["fd00:99:1::1:0:1", "fd00:99:1::1:0:2"],
+            0,
+            Seen::Untouched,
+            true,
+        );
+        let refusal = Itinerary::of_segments(&own, Seen::Untouched, &map());
+        assert_eq!(
+            refusal,
+            Err(Refusal::OwnDestination(address("fd00:99:1::1:0:2")))
+        );
+
+        let mut used_up = syn(&["fd00:99:1::1:0:1", SERVER], 0, Seen::Consumed, true);
+        used_up.destination = address("fd00:99:1::1:0:1");
+        let refusal = Itinerary::of_segments(&used_up, Seen::Consumed, &map());
+        assert_eq!(refusal, Err(Refusal::OwnDestination(used_up.destination)));
+
+        let mut beyond = syn(&["fd00:99:1::1:0:1", SERVER], 0, Seen::Consumed, true);
+        if let Some(srh) = &mut beyond.srh {
+            srh.tag = 0x0900;
+        }
+        let refusal = Itinerary::of_segments(&beyond, Seen::Consumed, &map());
+        assert!(matches!(refusal, Err(Refusal::Malformed(_))));
     }
 }

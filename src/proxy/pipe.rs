@@ -11,14 +11,18 @@
 
 use std::io;
 
-use crate::proxy::chunk::{CAPACITY, ChunkPool, Slot};
+use srv6pipes_vnf::abi::MIN_ROOM;
+
+use crate::proxy::chunk::{ChunkPool, Slot};
 use crate::proxy::stage::Chain;
 use crate::sys::end::{End, Moved};
 use crate::sys::kernel_pipe::{KernelPipe, PipePool};
 use crate::vnf::{Broken, Direction, Verdict};
 
-/// Bytes one direction may move before the worker's other flows get their turn.
-const TURN: usize = 1024 * 1024;
+/// Bytes one direction may read and write before the worker's other flows get their turn.
+const TURN: u64 = 2 * 1024 * 1024;
+/// Calls of functions in one turn: one that produces for ever must not keep its worker.
+const CALLS: u32 = 1024;
 
 /// What a worker lends its pipes.
 #[derive(Debug, Default)]
@@ -61,6 +65,8 @@ struct Place {
     passes: bool,
     /// Input length with which the function last asked for more.
     starved: Option<usize>,
+    /// The last call left less room than a function may count on: it may have kept output back.
+    cramped: bool,
 }
 
 /// One direction of a flow.
@@ -132,7 +138,8 @@ impl Pipe {
         chain: &mut Chain,
         pools: &mut Pools,
     ) -> Result<Pumped, Failure> {
-        let mut turn = TURN;
+        let turn_ends = self.moved() + TURN;
+        let mut calls = 0;
         loop {
             if self.discarding {
                 self.discard(source, pools)?;
@@ -141,7 +148,7 @@ impl Pipe {
                 return Ok(Pumped::Finished);
             }
             if self.untouched() && self.can_splice && !self.discarding {
-                return self.splice(source, sink, pools, turn);
+                return self.splice(source, sink, pools, turn_ends);
             }
             if !self.drain(sink, pools)? {
                 return Ok(Pumped::Waiting);
@@ -149,17 +156,18 @@ impl Pipe {
             if self.last_ended() {
                 return self.finish(sink);
             }
-            if turn == 0 {
+            if self.moved() >= turn_ends || calls == CALLS {
                 return Ok(Pumped::TurnOver);
             }
             if self.run(chain, pools)? {
+                calls += 1;
                 continue;
             }
             if self.ended[0] || !source.readable() {
                 return Ok(Pumped::Waiting);
             }
             match self.fill(source, pools)? {
-                Moved::Bytes(n) => turn = turn.saturating_sub(n),
+                Moved::Bytes(_) => {}
                 Moved::End => self.ended[0] = true,
                 Moved::Blocked => return Ok(Pumped::Waiting),
             }
@@ -174,6 +182,10 @@ impl Pipe {
         if let Some(pipe) = self.kernel.take() {
             pools.pipes.give(pipe);
         }
+    }
+
+    fn moved(&self) -> u64 {
+        self.read + self.written
     }
 
     fn last_ended(&self) -> bool {
@@ -277,7 +289,8 @@ impl Pipe {
             return Ok(true);
         }
         let offered = input.bytes().len();
-        if !end && (offered == 0 || self.places[place].starved == Some(offered)) {
+        let state = &mut self.places[place];
+        if !end && !state.cramped && (offered == 0 || state.starved == Some(offered)) {
             return Ok(false);
         }
         let Some(stage) = chain.stage(self.direction, place) else {
@@ -287,20 +300,16 @@ impl Pipe {
         let answer = stage.run(self.direction, input.bytes(), chunk.room(), end);
         if let Ok(progress) = &answer {
             chunk.filled(progress.produced);
+            state.cramped = chunk.room().len() < MIN_ROOM;
         }
         output.settle(&mut pools.chunks);
         let progress = answer.map_err(|broken| Failure::Function(place, broken))?;
         input.consume(progress.consumed, &mut pools.chunks);
-        self.places[place].starved = None;
         match progress.verdict {
             Verdict::More => {
+                // A call that moved nothing though it could is `Broken::Stalled` already.
                 let moved = progress.consumed > 0 || progress.produced > 0;
-                if !moved && (end || offered == CAPACITY) {
-                    return Err(Failure::Function(place, Broken::Stalled));
-                }
-                if !moved {
-                    self.places[place].starved = Some(offered);
-                }
+                state.starved = (!moved).then_some(offered);
                 Ok(moved)
             }
             Verdict::Finished => {
@@ -308,7 +317,7 @@ impl Pipe {
                 Ok(true)
             }
             Verdict::Pass => {
-                self.places[place].passes = true;
+                state.passes = true;
                 Ok(true)
             }
             Verdict::Close => {
@@ -324,7 +333,7 @@ impl Pipe {
         source: &mut End,
         sink: &mut End,
         pools: &mut Pools,
-        mut turn: usize,
+        turn_ends: u64,
     ) -> Result<Pumped, Failure> {
         let mut kernel = match self.kernel.take() {
             Some(kernel) => kernel,
@@ -353,18 +362,18 @@ impl Pipe {
                     Moved::Blocked | Moved::End => {}
                 }
             }
-            if self.ended[0] || !source.readable() || turn == 0 {
+            let turn_over = self.moved() >= turn_ends;
+            if self.ended[0] || !source.readable() || turn_over {
                 pools.pipes.give(kernel);
-                return match (self.ended[0], turn) {
+                return match (self.ended[0], source.readable()) {
                     (true, _) => self.finish(sink),
-                    (false, 0) => Ok(Pumped::TurnOver),
-                    (false, _) => Ok(Pumped::Waiting),
+                    (false, true) => Ok(Pumped::TurnOver),
+                    (false, false) => Ok(Pumped::Waiting),
                 };
             }
             match kernel.fill(source) {
                 Ok(Moved::Bytes(n)) => {
                     self.read += n as u64;
-                    turn = turn.saturating_sub(n);
                 }
                 Ok(Moved::End) => self.ended[0] = true,
                 Ok(Moved::Blocked) => {}

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::config::mark::MarkMask;
 use crate::config::model::{Config, FunctionFailure};
+use crate::proxy::itinerary::{Itinerary, Refusal};
 use crate::stats::FunctionCounters;
 use crate::vnf::registry::{Function, Registry};
 use crate::wire::sid::Locator;
@@ -25,13 +26,29 @@ pub struct Served {
     pub counters: Arc<FunctionCounters>,
 }
 
-/// The data path's view of one configuration.
-#[derive(Debug)]
-pub struct Runtime {
+/// Which SIDs are ours, and where policies lead.
+#[derive(Debug, Clone, Default)]
+pub struct Map {
     /// Our prefixes.
     pub locators: Vec<Locator>,
     /// Segments of each policy in the order of travel; the index is that of its path number.
     pub policies: Vec<Vec<Ipv6Addr>>,
+}
+
+impl Map {
+    /// Whether a SID is one of ours.
+    pub fn owns(&self, address: Ipv6Addr) -> bool {
+        self.locators
+            .iter()
+            .any(|locator| locator.contains(address))
+    }
+}
+
+/// The data path's view of one configuration.
+#[derive(Debug)]
+pub struct Runtime {
+    /// Which SIDs are ours, and where policies lead.
+    pub map: Map,
     /// By the function bits of the SID.
     pub functions: HashMap<u16, Served>,
     /// Our bits of the packet mark.
@@ -63,16 +80,10 @@ impl Runtime {
             ))
         });
         Self {
-            locators: config
-                .locators
-                .iter()
-                .map(|locator| locator.prefix)
-                .collect(),
-            policies: config
-                .policies
-                .iter()
-                .map(|policy| policy.segments.clone())
-                .collect(),
+            map: Map {
+                locators: config.locators.iter().map(|l| l.prefix).collect(),
+                policies: config.policies.iter().map(|p| p.segments.clone()).collect(),
+            },
             functions: functions.collect(),
             mark: config.main.mark,
             max_flows: config.main.max_flows,
@@ -81,10 +92,12 @@ impl Runtime {
         }
     }
 
-    /// Whether a SID is one of ours.
-    pub fn owns(&self, address: Ipv6Addr) -> bool {
-        self.locators
-            .iter()
-            .any(|locator| locator.contains(address))
+    /// Whether all functions of a flow are configured.
+    pub fn knows(&self, itinerary: &Itinerary) -> Result<(), Refusal> {
+        let mut steps = itinerary.steps.iter();
+        match steps.find(|step| !self.functions.contains_key(&step.function)) {
+            Some(step) => Err(Refusal::UnknownFunction(step.function)),
+            None => Ok(()),
+        }
     }
 }

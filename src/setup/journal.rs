@@ -4,6 +4,7 @@
 //! beside it that tells a killed run from a running one:
 //!
 //! ```text
+//! # what srv6pipes has changed, undone from the end
 //! sysctl net/ipv6/conf/eth0.2/seg6_enabled was 0 set 1
 //! link nfv0
 //! route local fd00:99::/80 dev nfv0 table 255 proto 43
@@ -127,7 +128,8 @@ impl Journal {
         let mut name = self.path.clone().into_os_string();
         name.push(".new");
         let new = PathBuf::from(name);
-        let text: String = self.entries.iter().map(|e| format!("{e}\n")).collect();
+        let entries: String = self.entries.iter().map(|e| format!("{e}\n")).collect();
+        let text = format!("{HEADING}\n{entries}");
         let result = OpenOptions::new()
             .create(true)
             .truncate(true)
@@ -153,6 +155,8 @@ impl Journal {
         }
     }
 }
+
+const HEADING: &str = "# what srv6pipes has changed, undone from the end";
 
 /// `flock(2)` on a file beside the journal, with the holder's pid in it.
 #[derive(Debug)]
@@ -226,6 +230,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Error> {
     whole
         .lines()
         .enumerate()
+        .filter(|(_, line)| !line.starts_with('#'))
         .map(|(index, line)| {
             entry(line).ok_or_else(|| Error::BadJournal {
                 path: path.to_owned(),

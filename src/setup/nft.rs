@@ -187,10 +187,11 @@ fn expected(text: &str) -> Vec<(&str, usize)> {
             .and_then(|rest| rest.strip_suffix(" {"))
         {
             list.push((name, 0));
-        } else if line.starts_with("\t\t") && !line.starts_with("\t\ttype ") {
-            if let Some((_, rules)) = list.last_mut() {
-                *rules += 1;
-            }
+        } else if line.starts_with("\t\t")
+            && !line.starts_with("\t\ttype ")
+            && let Some((_, rules)) = list.last_mut()
+        {
+            *rules += 1;
         }
     }
     list

@@ -26,6 +26,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use srv6pipes_vnf::abi;
 
+use crate::vnf::elf::{self, Kind};
 use crate::vnf::table::{self, Description, TableError};
 use crate::vnf::trust::{self, Identity, TrustError, TrustedFile};
 
@@ -56,6 +57,8 @@ pub enum OpenError {
     TooLarge(PathBuf, u64),
     /// It is no shared object for this machine.
     NotForUs(PathBuf),
+    /// Its end is missing.
+    Torn(PathBuf),
     /// `dlopen` refused it.
     Dlopen(PathBuf, libloading::Error),
     /// It does not export `all_funcs`.
@@ -86,6 +89,7 @@ impl fmt::Display for OpenError {
                     path.display()
                 )
             }
+            Self::Torn(path) => write!(f, "{} is cut short: install it anew", path.display()),
             Self::Dlopen(path, error) => {
                 write!(f, "dlopen {}: ", path.display())?;
                 match error.source() {
@@ -112,7 +116,7 @@ impl Error for OpenError {
             Self::Copy(_, error) => Some(error),
             Self::Dlopen(_, error) => Some(error),
             Self::Table(_, error) => Some(error),
-            Self::Changed(_) | Self::TooLarge(..) | Self::NotForUs(_) | Self::NoSymbol(_) => None,
+            _ => None,
         }
     }
 }
@@ -144,9 +148,10 @@ impl Library {
             Ok(None) => return Err(OpenError::Changed(path)),
             Err(error) => return Err(OpenError::Copy(path, error)),
         };
-        match is_for_us(&copy) {
-            Ok(true) => {}
-            Ok(false) => return Err(OpenError::NotForUs(path)),
+        match elf::kind(&copy) {
+            Ok(Kind::Module) => {}
+            Ok(Kind::Foreign) => return Err(OpenError::NotForUs(path)),
+            Ok(Kind::Torn) => return Err(OpenError::Torn(path)),
             Err(error) => return Err(OpenError::Copy(path, error)),
         }
         let symbol = match dlopen(copy) {
@@ -200,29 +205,6 @@ fn sealed_copy(file: &mut File, path: &Path, was: Identity) -> io::Result<Option
     let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
     fcntl(&copy, FcntlArg::F_ADD_SEALS(seals | SealFlag::F_SEAL_SEAL))?;
     Ok(Some(copy))
-}
-
-/// Whether the file is a shared object (`ET_DYN`) of our own class, byte order and machine: elf(5).
-/// `dlopen` says so too, but of a descriptor's number and in the words of its C library.
-fn is_for_us(copy: &File) -> io::Result<bool> {
-    const MAGIC: &[u8] = b"\x7fELF";
-    const ET_DYN: u16 = 3;
-    let ours = elf_head(&File::open("/proc/self/exe")?)?;
-    let its = elf_head(copy)?;
-    let same = |range: std::ops::Range<usize>| its.get(range.clone()) == ours.get(range);
-    Ok(its.starts_with(MAGIC)
-        && same(4..6)
-        && same(18..20)
-        && its.get(16..18) == Some(&ET_DYN.to_ne_bytes()))
-}
-
-/// The first bytes of a file, up to and with `e_machine`; fewer, if the file has fewer.
-fn elf_head(file: &File) -> io::Result<Vec<u8>> {
-    use std::os::unix::fs::FileExt;
-    let mut head = vec![0; 20];
-    let read = file.read_at(&mut head, 0)?;
-    head.truncate(read);
-    Ok(head)
 }
 
 /// Loads the copy for good; the address of its `all_funcs`, if it has one.

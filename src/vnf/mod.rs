@@ -7,6 +7,7 @@
 //!
 //! Read `vnf-modules/srv6pipes-vnf/include/srv6pipes_vnf.h` first: it is the contract.
 
+mod elf;
 mod host;
 mod instance;
 pub mod loader;

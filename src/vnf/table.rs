@@ -266,3 +266,33 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+
+    #[test]
+    fn a_table_out_of_memory_is_an_error() {
+        for address in [0, 16, usize::MAX - 3] {
+            let table = read(ptr::without_provenance(address));
+            assert!(
+                matches!(table, Err(TableError::Unreadable(1))),
+                "{address}: {table:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_text_ends_where_its_nul_is() {
+        let memory = Memory::open().unwrap();
+        assert_eq!(memory.text(c"four".as_ptr(), 4), Ok("four".to_owned()));
+        assert_eq!(memory.text(c"four".as_ptr(), 3), Err(TextFault::TooLong(3)));
+        assert_eq!(memory.text(ptr::null(), 3), Err(TextFault::Null));
+        assert_eq!(
+            memory.text(ptr::without_provenance(1), 3),
+            Err(TextFault::Unreadable)
+        );
+    }
+}

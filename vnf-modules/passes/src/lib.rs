@@ -71,9 +71,10 @@ impl Flow for PassesFlow {
         let n = input.len().min(output.len());
         let work = &mut output[..n];
         work.copy_from_slice(&input[..n]);
+        let key = self.key;
         for _ in 0..2 * self.pairs {
             for byte in work.iter_mut() {
-                *byte ^= self.key;
+                *byte ^= key;
             }
             // Else the optimiser sees that two passes cancel each other.
             black_box(&mut *work);

@@ -66,6 +66,12 @@ pub mod shim;
 pub use module::{Direction, Flow, FlowInfo, Function, Progress, Reason, Setup, Verdict};
 pub use shim::Log;
 
+/// The example there is compiled, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;
+
 /// Exports functions as `all_funcs`, in this order; each is a type that implements [`Function`].
 #[macro_export]
 macro_rules! export_functions {

@@ -7,15 +7,16 @@
     reason = "a C caller is on the other side of every function here"
 )]
 
-use std::any::Any;
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::Once;
 
 use crate::abi;
-use crate::module::{Direction, Flow, FlowInfo, Function, Setup, Verdict};
+use crate::module::{Direction, Flow, FlowInfo, Function, Reason, Setup, Verdict};
 
 /// What calls of C answer when all is well.
 const OK: c_int = 0;
@@ -146,17 +147,22 @@ unsafe extern "C" fn init<F: Function>(
         return BAD_CALL;
     };
     let log = Log { host: setup.host };
-    let made = guarded(log, || {
-        let options = options(setup)?;
-        F::init(&Setup { options, log })
-            .map_err(|reason| log.error(reason))
-            .ok()
+    hush_panics();
+    let made = guarded(|| {
+        let options = options(setup).ok_or_else(|| "an option is not UTF-8".to_owned())?;
+        F::init(&Setup { options, log }).map_err(text_of)
     });
     match made {
-        Err(Panicked) => PANICKED,
-        Ok(None) => REFUSED,
+        Err(panicked) => {
+            log.error(panicked);
+            PANICKED
+        }
+        Ok(Err(reason)) => {
+            log.error(reason);
+            REFUSED
+        }
         // SAFETY: the host hands a pointer that may be written, and frees through `deinit`.
-        Ok(Some(function)) => unsafe { hand_out(FunctionState { function, log }, function_state) },
+        Ok(Ok(function)) => unsafe { hand_out(FunctionState { function, log }, function_state) },
     }
 }
 
@@ -179,15 +185,15 @@ unsafe extern "C" fn spawn<F: Function>(
         server: SocketAddrV6::new(Ipv6Addr::from(flow.server_address), flow.server_port, 0, 0),
     };
     let log = state.log;
-    let made = guarded(log, || {
-        state
-            .function
-            .spawn(&info)
-            .map_err(|reason| log.debug(reason))
-    });
-    match made {
-        Err(Panicked) => PANICKED,
-        Ok(Err(())) => REFUSED,
+    match guarded(|| state.function.spawn(&info).map_err(text_of)) {
+        Err(panicked) => {
+            log.debug(panicked);
+            PANICKED
+        }
+        Ok(Err(reason)) => {
+            log.debug(reason);
+            REFUSED
+        }
         // SAFETY: the host hands a pointer that may be written, and frees through `despawn`.
         Ok(Ok(flow)) => unsafe { hand_out(FlowState { flow, log }, flow_state) },
     }
@@ -231,8 +237,11 @@ unsafe extern "C" fn process<S: Flow>(
     let end = flags & abi::END != 0;
     let log = state.log;
     let flow = &mut state.flow;
-    match guarded(log, || flow.process(direction, input, output, end)) {
-        Err(Panicked) => FAILED,
+    match guarded(|| flow.process(direction, input, output, end).map_err(text_of)) {
+        Err(panicked) => {
+            log.debug(panicked);
+            FAILED
+        }
         Ok(Err(reason)) => {
             log.debug(reason);
             FAILED
@@ -256,8 +265,9 @@ unsafe extern "C" fn despawn<S: Flow>(flow_state: *mut c_void) {
         // SAFETY: the host hands back what `spawn` handed out, once.
         let state = unsafe { Box::from_raw(flow_state.cast::<FlowState<S>>()) };
         let log = state.log;
-        // A panic while dropping is logged; there is nothing left to do about it.
-        let _ = guarded(log, || drop(state));
+        if let Err(panicked) = guarded(|| drop(state)) {
+            log.debug(panicked);
+        }
     }
 }
 
@@ -266,35 +276,69 @@ unsafe extern "C" fn deinit<F: Function>(function_state: *mut c_void) {
         // SAFETY: the host hands back what `init` handed out, once, after the last flow.
         let state = unsafe { Box::from_raw(function_state.cast::<FunctionState<F>>()) };
         let log = state.log;
-        // As in `despawn`.
-        let _ = guarded(log, || drop(state));
+        if let Err(panicked) = guarded(|| drop(state)) {
+            log.error(panicked);
+        }
     }
 }
 
-/// The function panicked; it has been logged.
-struct Panicked;
+/// Where and why a function panicked.
+struct Panicked(String);
 
-/// Runs `work`, and logs instead of unwinding.
-fn guarded<T>(log: Log, work: impl FnOnce() -> T) -> Result<T, Panicked> {
+impl Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+thread_local! {
+    /// Whether this thread runs a function now.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// What the hook was told of the last panic.
+    static LAST_PANIC: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Lets panics of functions go to the host's log alone: the usual hook would write some lines to
+/// standard error for each flow that a client makes panic. Other panics are not concerned.
+fn hush_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if INSIDE.get() {
+                LAST_PANIC.set(info.to_string());
+            } else {
+                usual(info);
+            }
+        }));
+    });
+}
+
+/// Runs `work`, and never unwinds.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    INSIDE.set(true);
     // What `work` leaves half done is not used again: after a refused init or spawn there is no
     // state, and after ERROR the host calls nothing but `func_despawn`.
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        log.debug(format_args!("panicked: {}", panic_text(&*payload)));
-        // A payload whose own Drop panics would unwind into the host.
-        std::mem::forget(payload);
-        Panicked
-    })
+    let done = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let panicked = Panicked(LAST_PANIC.take());
+        // What a panic carries may panic in turn when dropped, and only what that carries is
+        // leaked: a client that makes a function panic must not cost memory each time.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(payload);
+        }
+        panicked
+    });
+    INSIDE.set(false);
+    done
 }
 
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    match (
-        payload.downcast_ref::<&str>(),
-        payload.downcast_ref::<String>(),
-    ) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "(no text)",
-    }
+/// A reason as text, made where a panic of its author's code is caught.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "its Drop is its author's code too"
+)]
+fn text_of(reason: Reason) -> String {
+    reason.to_string()
 }
 
 /// Boxes `state` and gives the pointer to the host.

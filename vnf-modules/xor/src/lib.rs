@@ -42,8 +42,9 @@ impl Flow for XorFlow {
         end: bool,
     ) -> Result<Progress, Reason> {
         let n = input.len().min(output.len());
+        let key = self.key;
         for (to, from) in output.iter_mut().zip(input) {
-            *to = from ^ self.key;
+            *to = from ^ key;
         }
         Ok(if end && n == input.len() {
             Progress::finished(n, n)

@@ -1,0 +1,137 @@
+//! What a killed run leaves behind is undone by `clean` and taken over by the next run.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use srv6pipes::setup::{Setup, clean};
+
+use crate::lab::{Folder, apply, config, in_namespace, picture, run, saved_syn};
+
+const JOURNAL: &str = "SRV6PIPES_TEST_JOURNAL";
+
+/// Sets up in another process, in the calling thread's namespace, and kills that with SIGKILL.
+fn leave_behind(folder: &Folder) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "remains::sets_up_and_waits",
+        ])
+        .env(JOURNAL, folder.journal())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let applied = output.lines().any(|line| line.unwrap().contains("applied"));
+    assert!(applied);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+#[ignore = "the other process of leave_behind"]
+fn sets_up_and_waits() {
+    // Somebody runs all ignored tests: there is nothing to set up for.
+    let Some(journal) = std::env::var_os(JOURNAL) else {
+        return;
+    };
+    let _setup = Setup::apply(saved_syn(&config()), journal.as_ref()).unwrap();
+    println!("\napplied");
+    // Until SIGKILL: nobody writes to this process.
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn clean_undoes_it_once() {
+    in_namespace(|| {
+        let folder = Folder::new();
+        let before = picture();
+        leave_behind(&folder);
+        assert_ne!(picture(), before);
+        // 4 sysctls, a link, 4 routes, 7 rules, a table.
+        assert_eq!(clean(&folder.journal()).unwrap(), 17);
+        assert_eq!(picture(), before);
+        assert!(folder.is_empty());
+        assert_eq!(clean(&folder.journal()).unwrap(), 0);
+    });
+}
+
+#[test]
+fn clean_does_not_mind_what_is_gone_already() {
+    in_namespace(|| {
+        let folder = Folder::new();
+        let before = picture();
+        leave_behind(&folder);
+        run("nft delete table ip6 srv6pipes");
+        run("ip link delete nfv0");
+        run("ip -6 rule delete pref 1300");
+        // The routes to the SIDs and with the SRH went with nfv0.
+        assert_eq!(clean(&folder.journal()).unwrap(), 12);
+        assert_eq!(picture(), before);
+        assert!(folder.is_empty());
+    });
+}
+
+#[test]
+fn the_next_run_takes_it_over_and_restores_what_was_before_both() {
+    in_namespace(|| {
+        let folder = Folder::new();
+        let before = picture();
+        leave_behind(&folder);
+        let setup = apply(&config(), &folder);
+        let during = picture();
+        leave_it(setup, &before, &folder);
+        // The same plan on a clean kernel.
+        let setup = apply(&config(), &folder);
+        assert_eq!(
+            crate::lab::without_numbers(&picture()),
+            crate::lab::without_numbers(&during)
+        );
+        leave_it(setup, &before, &folder);
+    });
+}
+
+fn leave_it(setup: Setup, before: &str, folder: &Folder) {
+    let errors = setup.revert();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(picture(), before);
+    assert!(folder.is_empty());
+}
+
+#[test]
+fn the_next_run_may_have_another_configuration() {
+    in_namespace(|| {
+        let folder = Folder::new();
+        let before = picture();
+        leave_behind(&folder);
+        let mut other = config();
+        other.policies.clear();
+        other.returns.clear();
+        other.locators[0].devices.pop();
+        let setup = apply(&other, &folder);
+        let during = picture();
+        assert!(!during.contains("seg6 mode inline"), "{during}");
+        assert!(during.contains("conf.p1/2.seg6_enabled = 0"), "{during}");
+        assert!(during.contains("tcp_fwmark_accept = 0"), "{during}");
+        leave_it(setup, &before, &folder);
+    });
+}
+
+#[test]
+fn remains_stay_when_the_next_run_cannot_begin() {
+    in_namespace(|| {
+        let folder = Folder::new();
+        let before = picture();
+        leave_behind(&folder);
+        run("ip -6 rule add pref 1100 lookup main");
+        let during = picture();
+        let error = Setup::apply(saved_syn(&config()), &folder.journal()).unwrap_err();
+        assert!(error.to_string().contains("1100"), "{error}");
+        assert_eq!(picture(), during);
+        run("ip -6 rule delete pref 1100");
+        clean(&folder.journal()).unwrap();
+        assert_eq!(picture(), before);
+    });
+}
