@@ -1,6 +1,8 @@
 //! What a client sees of a next segment that refuses, cannot be reached or is silent, beside what
 //! it would see without a proxy. Each test is a row of docs/what-the-client-sees.md.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
+
 mod harness;
 
 use std::net::{Ipv6Addr, SocketAddrV6};

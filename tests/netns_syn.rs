@@ -1,6 +1,8 @@
 //! SYNs that are not what they should be, from a client made of single packets. Beside them a
 //! transfer runs and honest clients come; nothing of the bad ones stays behind.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
+
 mod harness;
 
 use std::io::{Read, Write};

@@ -50,8 +50,8 @@ fn clean_undoes_it_once() {
         let before = picture();
         leave_behind(&folder);
         assert_ne!(picture(), before);
-        // 4 sysctls, a link, 4 routes, 7 rules, a table.
-        assert_eq!(clean(&folder.journal()).unwrap(), 17);
+        // 5 sysctls, a link, 4 routes, 7 rules, a table.
+        assert_eq!(clean(&folder.journal()).unwrap(), 18);
         assert_eq!(picture(), before);
         assert!(folder.is_empty());
         assert_eq!(clean(&folder.journal()).unwrap(), 0);
@@ -68,7 +68,7 @@ fn clean_does_not_mind_what_is_gone_already() {
         run("ip link delete nfv0");
         run("ip -6 rule delete pref 1300");
         // The routes to the SIDs and with the SRH went with nfv0.
-        assert_eq!(clean(&folder.journal()).unwrap(), 12);
+        assert_eq!(clean(&folder.journal()).unwrap(), 13);
         assert_eq!(picture(), before);
         assert!(folder.is_empty());
     });
