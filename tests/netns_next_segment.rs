@@ -1,6 +1,8 @@
 //! What a client sees of a next segment that refuses, cannot be reached or is silent, beside what
 //! it would see without a proxy. Each test is a row of docs/what-the-client-sees.md.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
+
 mod harness;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -246,5 +248,89 @@ fn a_smaller_mtu_on_the_way_to_the_next_segment_is_found() {
         let report = server.report();
         report.end.unwrap();
         assert_eq!(report.sum, noise::sha256(&bytes), "{mode}");
+    }
+}
+
+#[test]
+fn a_function_that_is_not_configured_is_refused() {
+    let Some(lab) = lab(1) else { return };
+    let server = Server::start(lab.server(), PORT, Habit::Echo);
+    lab.steer(&[sid(1, 9, 0)]).unwrap();
+    let refused = Sight::Fails(Errno::ECONNREFUSED);
+    for (mode, expected) in [
+        ("nfqueue", refused),
+        ("saved_syn", Sight::ConnectsThenReset),
+    ] {
+        let proxy = start(&lab, 1, mode, PATIENT);
+        assert_eq!(look(&lab, expected, || true), expected, "{mode}");
+        assert_eq!(counter(&proxy, "unknown_function_flows"), 1, "{mode}");
+    }
+    // None of them has reached the server.
+    let proxy = start(&lab, 1, "saved_syn", PATIENT);
+    lab.steer(&[sid(1, 1, 0x2a)]).unwrap();
+    let honest = connect(lab.client(), server.address()).unwrap();
+    assert_eq!(exchange(&honest, b"first").unwrap(), b"first");
+    assert_eq!(server.report().client, honest.local_addr().unwrap());
+    assert_eq!(counter(&proxy, "unknown_function_flows"), 0);
+}
+
+#[test]
+fn one_flow_more_than_max_flows_is_refused_and_the_others_go_on() {
+    let Some(lab) = lab(1) else { return };
+    let server = Server::start(lab.server(), PORT, Habit::Echo);
+    lab.steer(&[sid(1, 1, 0x2a)]).unwrap();
+    let refused = Sight::Fails(Errno::ECONNREFUSED);
+    for (mode, expected) in [
+        ("nfqueue", refused),
+        ("saved_syn", Sight::ConnectsThenReset),
+    ] {
+        let options = format!("option capture '{mode}'\noption max_flows '1'");
+        let proxy = Proxy::start_with(&lab, 1, &options, &function_config(1, "xor", ""));
+        let first = connect(lab.client(), server.address()).unwrap();
+        wait_counter(&proxy, "live_flows", 1);
+        assert_eq!(look(&lab, expected, || true), expected, "{mode}");
+        assert_eq!(counter(&proxy, "max_flows_refused_flows"), 1, "{mode}");
+        assert_eq!(exchange(&first, b"still").unwrap(), b"still");
+        wait_counter(&proxy, "finished_flows", 1);
+        assert_eq!(look(&lab, Sight::Echo, || true), Sight::Echo, "{mode}");
+    }
+}
+
+#[test]
+fn a_daemon_that_was_killed_refuses_or_lets_pass() {
+    let Some(lab) = lab(1) else { return };
+    let _server = Server::start(lab.server(), PORT, Habit::Echo);
+    lab.steer(&[sid(1, 1, 0x2a)]).unwrap();
+    let refused = Sight::Fails(Errno::ECONNREFUSED);
+    for mode in ["nfqueue", "saved_syn"] {
+        for (on_failure, expected) in [("refuse", refused), ("bypass", Sight::Echo)] {
+            // Options behind the functions would be theirs: those of the locator come first.
+            let sections = format!("option on_failure '{on_failure}'\n\n");
+            let options = format!("option capture '{mode}'");
+            let functions = function_config(1, "xor", "");
+            let mut proxy = Proxy::start_with(&lab, 1, &options, &(sections + &functions));
+            assert_eq!(look(&lab, Sight::Echo, || true), Sight::Echo);
+            proxy.kill_9();
+            assert_eq!(
+                look(&lab, expected, || true),
+                expected,
+                "{mode}, {on_failure}"
+            );
+            proxy.restart(&lab);
+            assert_eq!(look(&lab, Sight::Echo, || true), Sight::Echo);
+        }
+    }
+}
+
+#[test]
+fn a_sid_without_an_srh_is_an_address_where_nobody_listens() {
+    let Some(lab) = lab(1) else { return };
+    for mode in ["nfqueue", "saved_syn"] {
+        let proxy = start(&lab, 1, mode, PATIENT);
+        let us = SocketAddrV6::new(sid(1, 1, 0x2a), PORT, 0, 0);
+        let attempt = Attempt::begin(lab.client(), us);
+        let refused = Sight::Fails(Errno::ECONNREFUSED);
+        assert_eq!(attempt.sight(|| false), refused, "{mode}");
+        assert_eq!(counter(&proxy, "accepted_flows"), 0);
     }
 }

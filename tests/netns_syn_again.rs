@@ -1,6 +1,8 @@
 //! SYNs that come again: repeated while the first one is held, given up by their client, and from
 //! ports that are in TIME_WAIT at the proxy.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
+
 mod harness;
 
 use std::collections::BTreeSet;
