@@ -197,6 +197,7 @@ mod tests {
         assert_eq!(table.hold(key(2), 2), Arrival::New);
         assert_eq!(table.hold(key(3), 2), Arrival::Full);
         assert_eq!(table.hold(key(1), 2), Arrival::Repeated);
+        // A reload may have changed it.
         assert_eq!(table.hold(key(3), 3), Arrival::New);
     }
 }

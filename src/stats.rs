@@ -15,6 +15,11 @@ impl Counter {
         self.add(1);
     }
 
+    /// Counts one; whether it is the first.
+    pub fn first(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
     /// Counts `n`.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
@@ -86,8 +91,8 @@ counters! {
         unknown_function_flows,
         /// Refused: our place in the segment list is ambiguous (`saved_syn` only).
         ambiguous_position_flows,
-        /// Refused: the final destination is one of our own SIDs.
-        own_destination_flows,
+        /// Refused: the final destination is a SID or an address of ours, or no host's address.
+        bad_destination_flows,
         /// Refused: the function would not take the flow.
         spawn_refused_flows,
         /// Refused: `max_flows` reached.

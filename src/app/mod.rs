@@ -15,8 +15,8 @@ use crate::config::{self, Config};
 use crate::control::proto::Request;
 use crate::control::{client, print, server};
 use crate::report::{self, Chain};
-use crate::setup;
 use crate::setup::plan::plan;
+use crate::setup::{self, doctor};
 use crate::{demo, vnf};
 
 /// Does what the words say. Errors go to the log; the exit code is 0 or 1.
@@ -103,6 +103,12 @@ fn clean(path: &Path) -> Result<(), Told> {
 }
 
 fn doctor() -> Result<(), Told> {
+    let findings = doctor::probe();
+    say(&doctor::table(&findings))?;
+    let lacks = |finding: &doctor::Finding| finding.required && !finding.offered;
+    if findings.iter().any(lacks) {
+        return Err(Told);
+    }
     Ok(())
 }
 

@@ -100,6 +100,8 @@ pub struct Locator {
     pub prefix: LocatorPrefix,
     /// Where SRv6 traffic comes in; at least one.
     pub devices: Vec<Device>,
+    /// Whose packets may name our SIDs; empty is everybody's.
+    pub sources: Vec<Network>,
     /// What happens to SYNs while no srv6pipes listens.
     pub on_failure: OnFailure,
     /// Line of the section in the file.

@@ -53,6 +53,7 @@ impl Display for Locator {
         head(f, "locator", &self.name)?;
         line(f, &schema::PREFIX, self.prefix)?;
         lines(f, &schema::LOCATOR_DEVICE, &self.devices)?;
+        lines(f, &schema::SOURCE, &self.sources)?;
         line(f, &schema::ON_FAILURE, self.on_failure)
     }
 }

@@ -180,11 +180,13 @@ fn locator(section: &Section, index: usize, problems: &mut Vec<Problem>) -> Opti
     let mut fields = Fields::new(section, SectionKind::Locator, problems);
     let prefix = fields.one(&schema::PREFIX, value::prefix);
     let devices = fields.many(&schema::LOCATOR_DEVICE, str::parse);
+    let sources = fields.many(&schema::SOURCE, str::parse);
     let on_failure = fields.one(&schema::ON_FAILURE, str::parse);
     Some(Locator {
         name: name(section, index),
         prefix: prefix?,
         devices: devices?,
+        sources: sources?,
         on_failure: on_failure?,
         line: section.line,
     })

@@ -165,10 +165,11 @@ table! {
     QUEUE: Main option "queue", Allowed::Number(0, 65535), Default("8754");
     MARK: Main option "mark", Allowed::Mask, Default("0xff000000");
     ROUTING_TABLE: Main option "table", TABLES, Default("8754");
-    PREFERENCE: Main option "preference", PREFERENCES, Default("1000");
+    PREFERENCE: Main option "preference", PREFERENCES, Default("700");
 
     PREFIX: Locator option "prefix", Allowed::Prefix, Refused;
     LOCATOR_DEVICE: Locator list "device", Allowed::Device, Refused;
+    SOURCE: Locator list "source", Allowed::Network, Empty;
     ON_FAILURE: Locator option "on_failure", Allowed::Word(OnFailure::WORDS), Default("refuse");
 
     ID: Function option "id", Allowed::HexNumber(0, 65535), Refused;

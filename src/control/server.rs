@@ -1,7 +1,7 @@
 //! The daemon's end of the control socket.
 
 use std::collections::VecDeque;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -22,6 +22,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// Operators listened to at once; whoever has been silent for longest makes room for one more.
 const CROWD: usize = 128;
 
+/// How long an operator is left alone who cannot be accepted: they keep the socket readable.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Why there is no control socket.
 #[derive(Debug)]
 pub enum Error {
@@ -35,6 +38,8 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
+    /// A descriptor to be given up for an operator: when there are no others is when they ask.
+    spare: Option<File>,
     path: PathBuf,
     /// Those whose line is not complete, the oldest first.
     asking: VecDeque<Operator>,
@@ -48,6 +53,7 @@ impl Server {
         let listener = UnixListener::bind(path).map_err(failed)?;
         let server = Self {
             listener,
+            spare: File::open("/dev/null").ok(),
             path: path.to_owned(),
             asking: VecDeque::new(),
         };
@@ -73,9 +79,12 @@ impl Server {
         for operator in std::mem::take(&mut self.asking) {
             requests.extend(self.hear(operator, now));
         }
+        if self.spare.is_none() {
+            self.spare = File::open("/dev/null").ok();
+        }
         loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => {
+            match self.accept() {
+                Ok(stream) => {
                     if let Some(operator) = Operator::new(stream, now) {
                         requests.extend(self.hear(operator, now));
                     }
@@ -83,8 +92,27 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return requests,
                 Err(error) => {
                     log::debug!("accept on the control socket: {error}");
+                    if requests.is_empty() {
+                        std::thread::sleep(PAUSE);
+                    }
                     return requests;
                 }
+            }
+        }
+    }
+
+    /// One more operator. When there are no descriptors, the spare one is given up for them, and
+    /// then whoever has been silent for longest.
+    fn accept(&mut self) -> io::Result<UnixStream> {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => return Ok(stream),
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                    if self.spare.take().is_none() && self.asking.pop_front().is_none() {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
     }

@@ -154,7 +154,7 @@ impl Daemon {
     /// `srv6pipes WORD -c FILE`, for the daemon's own configuration; the control socket is a
     /// file, so it runs outside the namespace.
     pub fn control(&self, word: &str) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = program::command(&self.program);
         command.arg(word).arg("-c").arg(&self.config);
         command
     }

@@ -61,7 +61,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRoot => f.write_str(
-                "the demo makes network namespaces and needs root; try `sudo make demo`",
+                "the demo makes network namespaces and needs root: run the same with sudo",
             ),
             Self::NoModule(path) => {
                 let path = path.display();

@@ -63,7 +63,7 @@ pub fn fetch(namespace: &Namespace, url: &str, interrupt: &Interrupt) -> Result<
         .stdout
         .take()
         .map_or_else(Stdio::null, Stdio::from);
-    let mut sum = Command::new("sha256sum");
+    let mut sum = program::command("sha256sum");
     sum.stdin(body).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut summing = start(&mut sum)?;
 
@@ -98,7 +98,7 @@ pub fn fetch(namespace: &Namespace, url: &str, interrupt: &Interrupt) -> Result<
 /// # Errors
 /// When sha256sum cannot read it.
 pub fn sha256(path: &Path) -> Result<String, program::Error> {
-    let line = program::run(Command::new("sha256sum").arg("--").arg(path))?;
+    let line = program::run(program::command("sha256sum").arg("--").arg(path))?;
     let line = String::from_utf8_lossy(&line);
     Ok(line
         .split_whitespace()

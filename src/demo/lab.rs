@@ -11,7 +11,6 @@
 //! until a daemon runs in them; their seg6 sysctls are the daemon's to set and to put back.
 
 use std::net::Ipv6Addr;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -165,8 +164,8 @@ impl Lab {
         format!("to-{}", role(neighbour, self.last()).to_lowercase())
     }
 
-    /// The address of `node` on the link to its neighbour.
-    fn address(&self, node: usize, neighbour: usize) -> Ipv6Addr {
+    /// The address of `node` on the link to its neighbour; the client is node 0, proxy `i` node `i`.
+    pub fn address(&self, node: usize, neighbour: usize) -> Ipv6Addr {
         let link = node.min(neighbour);
         let side = if node < neighbour { 1 } else { 2 };
         if link == 0 {
@@ -188,7 +187,7 @@ impl Lab {
             format!("name {device} netns {name} mtu {}", options.mtu)
         });
         let line = format!("link add {near} type veth peer {far}\n");
-        program::run_with_input(Command::new("ip").args(["-batch", "-"]), &line)?;
+        program::run_with_input(program::command("ip").args(["-batch", "-"]), &line)?;
         for (node, neighbour) in ends {
             let device = self.device(neighbour);
             if !options.checksum_offload {

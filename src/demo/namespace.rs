@@ -111,7 +111,7 @@ impl Namespace {
     /// # Errors
     /// When the name is taken, or this process may not make namespaces.
     pub fn add(name: &str) -> Result<Self, Error> {
-        program::run(Command::new("ip").args(["netns", "add", name]))?;
+        program::run(program::command("ip").args(["netns", "add", name]))?;
         let path = Path::new(NAMED).join(name);
         let handle = File::open(path).map_err(|source| {
             remove(name);
@@ -178,7 +178,7 @@ impl Namespace {
     /// A command that will run inside; its process id is the program's own (`ip netns exec`
     /// becomes it).
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("ip");
+        let mut command = program::command("ip");
         command.args(["netns", "exec", &self.name]).arg(program);
         command
     }
@@ -188,7 +188,7 @@ impl Namespace {
     /// # Errors
     /// When iproute2 refuses one; the ones before it have happened.
     pub fn ip(&self, lines: &str) -> Result<(), Error> {
-        let mut command = Command::new("ip");
+        let mut command = program::command("ip");
         command.args(["-n", &self.name, "-6", "-batch", "-"]);
         program::run_with_input(&mut command, lines)?;
         Ok(())
@@ -297,7 +297,7 @@ fn has_all_link_locals() -> io::Result<bool> {
 /// [`remove_stale`] at the next start.
 fn remove(name: &str) {
     // Without this, one forgotten process would keep the namespace and its devices alive, nameless.
-    if let Ok(pids) = program::run(Command::new("ip").args(["netns", "pids", name])) {
+    if let Ok(pids) = program::run(program::command("ip").args(["netns", "pids", name])) {
         for pid in String::from_utf8_lossy(&pids).lines() {
             if let Some(pid) = pid.trim().parse().ok().map(Pid::from_raw)
                 && pid != getpid()
@@ -306,7 +306,7 @@ fn remove(name: &str) {
             }
         }
     }
-    let _gone = program::run(Command::new("ip").args(["netns", "delete", name]));
+    let _gone = program::run(program::command("ip").args(["netns", "delete", name]));
 }
 
 /// The namespaces called `PREFIX-PID-N-NODE` whose process `PID` no longer lives are removed.

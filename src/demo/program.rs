@@ -3,9 +3,10 @@
 //! The daemon speaks netlink itself; the laboratory around it uses stock iproute2 on purpose,
 //! because that is what a reader would type.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
 
 /// Program and the Debian package that brings it.
@@ -16,10 +17,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("nginx", "nginx-light"),
     ("sha256sum", "coreutils"),
-    ("tcpdump", "tcpdump"),
 ];
 
-/// Looked through after `PATH`, which has no `sbin` for everybody.
+/// Looked through after `PATH`, which has no `sbin` for everybody, not even for root after `su`.
 const SYSTEM_DIRS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 /// Why a program did not do what it was asked.
@@ -89,14 +89,10 @@ pub fn package(program: &str) -> &str {
 /// # Errors
 /// [`Error::Missing`] with every program that is nowhere on the path.
 pub fn require(programs: &[&str]) -> Result<(), Error> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = path();
     let missing: Vec<_> = programs
         .iter()
-        .filter(|program| {
-            !std::env::split_paths(&path)
-                .chain(SYSTEM_DIRS.iter().map(|dir| Path::new(dir).to_path_buf()))
-                .any(|dir| dir.join(program).is_file())
-        })
+        .filter(|program| !std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
         .map(|program| (*program).to_owned())
         .collect();
     if missing.is_empty() {
@@ -104,6 +100,20 @@ pub fn require(programs: &[&str]) -> Result<(), Error> {
     } else {
         Err(Error::Missing(missing))
     }
+}
+
+/// A command that is looked for where [`require`] looks, and looks there for others in turn.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", path());
+    command
+}
+
+fn path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(SYSTEM_DIRS.iter().map(PathBuf::from));
+    // Only a directory with a colon in its name cannot be joined, and it came out of a split.
+    std::env::join_paths(dirs).unwrap_or(path)
 }
 
 /// The words of a command, for error texts.

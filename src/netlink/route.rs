@@ -154,7 +154,7 @@ impl FromStr for Route {
     fn from_str(text: &str) -> Result<Self, NotARoute> {
         let mut words = text.split(' ').peekable();
         let local = words.next_if_eq(&"local").is_some();
-        let destination = words.next().and_then(network).ok_or(NotARoute)?;
+        let destination = words.next().and_then(|w| w.parse().ok()).ok_or(NotARoute)?;
         let (mut gateway, mut segments, mut device, mut table) = (None, Vec::new(), None, None);
         while let Some(key) = words.next() {
             let value = words.next().ok_or(NotARoute)?;
@@ -183,15 +183,6 @@ impl FromStr for Route {
             table: table.ok_or(NotARoute)?,
         })
     }
-}
-
-/// `address/length`, as [`Network`] displays itself.
-pub(super) fn network(text: &str) -> Option<Network> {
-    let (address, length) = text.split_once('/')?;
-    Some(Network {
-        address: address.parse().ok()?,
-        length: length.parse().ok().filter(|length| *length <= 128)?,
-    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::config::model::{Device, Network};
-use crate::netlink::message::{Message, attributes, u32_at};
-use crate::netlink::route::network;
+use crate::netlink::message::{Message, attributes, c_string, u32_at};
 use crate::netlink::{Error, PROTOCOL, Socket, uapi};
 
 /// A rule that we add.
@@ -72,8 +71,10 @@ impl Rule {
     /// # Errors
     /// The kernel's refusal.
     pub fn delete(&self, socket: &mut Socket) -> Result<(), Error> {
-        let op = format_args!("delete rule {self}").to_string();
-        socket.request(&op, self.message(libc::RTM_DELRULE))
+        socket.request(
+            &format_args!("delete rule {self}"),
+            self.message(libc::RTM_DELRULE),
+        )
     }
 
     fn message(&self, kind: u16) -> Message {
@@ -87,11 +88,7 @@ impl Rule {
             Action::Goto(preference) => (None, Some(preference.to_ne_bytes())),
             Action::Nop => (None, None),
         };
-        let device = self.device.as_ref().map(|d| {
-            let mut name = d.as_str().as_bytes().to_vec();
-            name.push(0);
-            name
-        });
+        let device = self.device.as_ref().map(|d| c_string(d.as_ref()));
         let mark = self.mark.map(|m| m.value.to_ne_bytes());
         let mask = self.mark.map(|m| m.mask.to_ne_bytes());
         let destination = self.destination.map(|d| d.address.octets());
@@ -197,7 +194,7 @@ fn parse(text: &str) -> Option<Rule> {
         let value = words.next()?;
         match (key, value) {
             ("pref", n) => preference = Some(n.parse().ok()?),
-            ("iif", name) => device = Some(Device::new(name)?),
+            ("iif", name) => device = Some(name.parse().ok()?),
             ("fwmark", masked) => {
                 let (value, mask) = masked.split_once('/')?;
                 let hex = |t: &str| u32::from_str_radix(t.strip_prefix("0x")?, 16).ok();
@@ -206,7 +203,7 @@ fn parse(text: &str) -> Option<Rule> {
                     mask: hex(mask)?,
                 });
             }
-            ("to", prefix) => destination = Some(network(prefix)?),
+            ("to", prefix) => destination = Some(prefix.parse().ok()?),
             ("lookup", n) => action = Some(Action::Lookup(n.parse().ok()?)),
             ("goto", n) => action = Some(Action::Goto(n.parse().ok()?)),
             ("type", "nop") => action = Some(Action::Nop),

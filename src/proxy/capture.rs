@@ -29,6 +29,7 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::worker::Command;
 use crate::proxy::{Answered, Shared};
 use crate::sys::nfqueue::NetQueue;
+use crate::sys::own_address::OwnAddress;
 use crate::sys::raw::Icmpv6;
 use crate::sys::socket;
 use crate::wire::icmpv6::{Unreachable, destination_unreachable};
@@ -42,6 +43,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Held {
     generation: u64,
+    deadline: Instant,
     message: Message,
     itinerary: Itinerary,
     outbound: OwnedFd,
@@ -59,6 +61,7 @@ pub struct Capture {
     shared: Arc<Shared>,
     table: Arc<FlowTable<Answered>>,
     icmp: Icmpv6,
+    own: OwnAddress,
     held: Slab<Held>,
     generation: u64,
     deadlines: Deadlines<(usize, u64)>,
@@ -88,6 +91,7 @@ impl Capture {
             shared,
             table,
             icmp: Icmpv6::open()?,
+            own: OwnAddress::open()?,
             held: Slab::new(),
             generation: 0,
             deadlines: Deadlines::default(),
@@ -167,7 +171,7 @@ impl Capture {
             (None, Some(path)) => Itinerary::of_policy(&syn, path, &self.runtime.map),
             (None, None) => return self.judge(message, Verdict::Accept),
         };
-        let itinerary = match itinerary.and_then(|i| self.runtime.knows(&i).map(|()| i)) {
+        let itinerary = match itinerary.and_then(|way| self.runtime.admit(way, &self.own)) {
             Ok(itinerary) => itinerary,
             Err(refusal) => return self.refuse(message, &refusal),
         };
@@ -177,6 +181,7 @@ impl Capture {
             return self.answer_by_reset(message);
         }
         let key = FlowKey::new(itinerary.client, itinerary.server);
+        // Not more than there may be flows: a SYN that repeats itself later finds them live.
         let capacity = usize::try_from(self.runtime.max_flows).unwrap_or(usize::MAX);
         match self.table.hold(key, capacity) {
             Arrival::New => counters.held_syn_packets.one(),
@@ -207,12 +212,11 @@ impl Capture {
             return self.give_up(message, key, &errno.into());
         }
         let runtime = Arc::clone(&self.runtime);
-        self.deadlines.push(
-            Instant::now() + runtime.connect_timeout,
-            (index, generation),
-        );
+        let deadline = Instant::now() + runtime.connect_timeout;
+        self.deadlines.push(deadline, (index, generation));
         entry.insert(Held {
             generation,
+            deadline,
             message,
             itinerary,
             outbound,
@@ -222,10 +226,14 @@ impl Capture {
 
     /// The next segment has answered, one way or the other.
     fn answered(&mut self, index: u64) {
-        let held = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.held.try_remove(index));
-        let Some(held) = held else { return };
+        let Ok(index) = usize::try_from(index) else {
+            return;
+        };
+        let Some(held) = self.held.try_remove(index) else {
+            return;
+        };
+        self.deadlines
+            .cancel(held.deadline, (index, held.generation));
         // From here on it is a worker's to watch.
         let _ = self.epoll.delete(held.outbound.as_fd());
         let key = FlowKey::new(held.itinerary.client, held.itinerary.server);
@@ -292,21 +300,27 @@ impl Capture {
             Cause::Refused | Cause::NoResources => self.answer_by_reset(message),
             Cause::Timeout => self.judge(message, Verdict::Drop),
             Cause::Unreachable => {
-                let reason = match error.raw_os_error() {
-                    Some(libc::ENETUNREACH) => Unreachable::NoRoute,
-                    Some(libc::EACCES | libc::EPERM) => Unreachable::Prohibited,
-                    _ => Unreachable::Address,
-                };
-                match destination_unreachable(reason, message.get_payload()) {
-                    Ok(icmp) => {
-                        if let Err(error) = self.icmp.send(*key.client.ip(), &icmp) {
-                            log::debug!("tell {} that it is unreachable: {error}", key.client);
-                        }
-                    }
-                    Err(error) => log::debug!("quote a SYN: {error}"),
-                }
+                self.explain(&message, key, error);
                 self.judge(message, Verdict::Drop);
             }
+        }
+    }
+
+    /// Says what a router would say that cannot pass the SYN on.
+    fn explain(&self, message: &Message, key: FlowKey, error: &io::Error) {
+        let reason = match error.raw_os_error() {
+            Some(libc::ENETUNREACH) => Unreachable::NoRoute,
+            Some(libc::EACCES | libc::EPERM) => Unreachable::Prohibited,
+            // A route of type `blackhole` (`ip6_rt_type_to_error`, net/ipv6/route.c): silence.
+            Some(libc::EINVAL) => return,
+            _ => Unreachable::Address,
+        };
+        let told = match destination_unreachable(reason, message.get_payload()) {
+            Ok(icmp) => self.icmp.send(*key.client.ip(), &icmp),
+            Err(error) => return log::debug!("quote a SYN: {error}"),
+        };
+        if let Err(error) = told {
+            log::debug!("tell {} that it is unreachable: {error}", key.client);
         }
     }
 

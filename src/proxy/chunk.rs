@@ -2,10 +2,16 @@
 //!
 //! A flow at rest holds none, and a busy worker allocates none.
 
-/// Bytes one chunk holds: what one read asks for and the most a function is ever offered.
-pub const CAPACITY: usize = 64 * 1024;
-/// Chunks a worker keeps for later.
-const SPARE: usize = 64;
+use srv6pipes_vnf::abi;
+
+/// The most one read asks for and a function is ever offered, bytes.
+pub const WINDOW: usize = abi::MAX_WINDOW;
+/// Bytes one chunk holds: behind less than a window that a function has seen and wants more of,
+/// the one before it still has the room it was promised.
+pub const CAPACITY: usize = WINDOW + abi::MIN_ROOM;
+/// Chunks a worker keeps for later: a turn needs one or two per function of a flow, and one more
+/// for each flow that waits for its reader.
+const SPARE: usize = 16;
 
 /// A fixed buffer with unread bytes in the middle of it.
 #[derive(Debug)]
@@ -70,6 +76,12 @@ impl ChunkPool {
         self.spare.pop().unwrap_or_else(Chunk::new)
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub fn spare(&self) -> usize {
+        self.spare.len()
+    }
+
     /// Takes a chunk back, whatever is in it.
     pub fn give(&mut self, mut chunk: Chunk) {
         if self.spare.len() < SPARE {
@@ -100,6 +112,18 @@ impl Slot {
         let chunk = self.0.get_or_insert_with(|| pool.take());
         chunk.compact();
         chunk
+    }
+
+    /// Takes the bytes of `other` behind its own, as far as there is room.
+    pub fn append(&mut self, other: &mut Self, pool: &mut ChunkPool) {
+        if self.is_empty() {
+            return std::mem::swap(self, other);
+        }
+        let room = self.open(pool).room();
+        let n = room.len().min(other.bytes().len());
+        room[..n].copy_from_slice(&other.bytes()[..n]);
+        self.open(pool).filled(n);
+        other.consume(n, pool);
     }
 
     /// Drops the first `n` bytes and gives an emptied chunk back.

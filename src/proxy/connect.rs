@@ -19,11 +19,21 @@ pub fn start(itinerary: &Itinerary, counters: &Counters) -> io::Result<OwnedFd> 
     if !itinerary.visits_again {
         match socket::next_segment(itinerary.client, itinerary.server, header) {
             Err(error) if taken(&error) => {}
-            answer => return answer,
+            answer => return answer.map_err(as_a_router_says),
         }
     }
     counters.other_port_flows.one();
-    socket::next_segment(any_port, itinerary.server, header)
+    socket::next_segment(any_port, itinerary.server, header).map_err(as_a_router_says)
+}
+
+/// connect(2) itself fails with `EHOSTUNREACH` only for a route of type `unreachable`, about which
+/// a Linux router says "no route" (`ip6_pkt_discard`, net/ipv6/route.c); that a neighbour does not
+/// answer comes later.
+fn as_a_router_says(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EHOSTUNREACH) => io::Error::from_raw_os_error(libc::ENETUNREACH),
+        _ => error,
+    }
 }
 
 fn taken(error: &io::Error) -> bool {

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::net::SocketAddrV6;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::config::model::FunctionFailure;
 use crate::flow::FlowKey;
 use crate::proxy::Shared;
 use crate::proxy::connect::{self, Cause};
@@ -15,6 +17,7 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::session::{Beginning, Session};
 use crate::proxy::stage::{Chain, Stage};
 use crate::sys::end::End;
+use crate::sys::own_address::OwnAddress;
 use crate::sys::{option, socket};
 use crate::vnf::FlowInfo;
 use crate::wire::syn::Syn;
@@ -31,6 +34,8 @@ pub enum Visitor {
     Refused,
     /// A flow.
     Flow(Box<Session>),
+    /// Somebody may wait, but there is nothing to accept them with.
+    Stuck,
 }
 
 /// A worker's listener.
@@ -38,37 +43,48 @@ pub enum Visitor {
 pub struct Door {
     listener: OwnedFd,
     shared: Arc<Shared>,
+    own: OwnAddress,
     /// A descriptor kept to be given up: with it, a connection can be accepted and reset when
-    /// there are no others, instead of waiting in the queue and waking us for ever.
+    /// there are no others, instead of waiting in the queue for what may never come.
     spare: Option<File>,
+    /// The operator has been told that nobody can be accepted.
+    told: bool,
 }
 
 impl Door {
     /// A door with this listener behind it.
-    pub fn new(listener: OwnedFd, shared: Arc<Shared>) -> nix::Result<Self> {
+    pub fn new(listener: OwnedFd, shared: Arc<Shared>) -> io::Result<Self> {
         Ok(Self {
             listener,
             shared,
+            own: OwnAddress::open()?,
             spare: File::open("/dev/null").ok(),
+            told: false,
         })
+    }
+
+    /// What to watch.
+    pub fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     /// Lets one visitor in.
     pub fn open(&mut self, runtime: &Runtime, now: Instant, pools: &mut Pools) -> Visitor {
-        let inbound = match socket::accept(&self.listener) {
-            Ok(inbound) => inbound,
+        let (inbound, client) = match socket::accept(&self.listener) {
+            Ok(accepted) => accepted,
             Err(error) => return self.cannot_accept(&error, pools),
         };
         if self.spare.is_none() {
             self.spare = File::open("/dev/null").ok();
         }
+        self.told = false;
         let counters = &self.shared.counters;
         counters.accepted_flows.one();
         if counters.live_flows.value() >= u64::from(runtime.max_flows) {
             counters.max_flows_refused_flows.one();
-            return self.turn_away(&inbound);
+            return self.turn_away(&inbound, client);
         }
-        match self.receive(&inbound, runtime) {
+        match self.receive(&inbound, client, runtime) {
             Ok(beginning) => {
                 let (outbound, chain, itinerary, connected) = beginning;
                 counters.live_flows.one();
@@ -89,7 +105,7 @@ impl Door {
                     now,
                 )))
             }
-            Err(()) => self.turn_away(&inbound),
+            Err(()) => self.turn_away(&inbound, client),
         }
     }
 
@@ -97,15 +113,15 @@ impl Door {
     fn receive(
         &self,
         inbound: &OwnedFd,
+        client: SocketAddrV6,
         runtime: &Runtime,
     ) -> Result<(OwnedFd, Chain, Itinerary, bool), ()> {
         let counters = &self.shared.counters;
         // Without it small messages wait for acknowledgements, nothing worse.
         let _ = socket::no_delay(inbound);
         if let Some(table) = &self.shared.answered {
-            let key =
-                key(inbound).map_err(|error| log::debug!("name an accepted flow: {error}"))?;
-            let Some(answered) = table.take(key) else {
+            let key = key(inbound, client);
+            let Some(answered) = key.and_then(|key| table.take(key)) else {
                 // It did not come through our queue: from this machine, or before we listened.
                 counters.no_srh_flows.one();
                 return Err(());
@@ -113,13 +129,13 @@ impl Door {
             let chain = self
                 .spawn(&answered.itinerary, &answered.runtime)
                 .map_err(|()| {
-                    table.forget(key);
+                    key.into_iter().for_each(|key| table.forget(key));
                     socket::reset_on_close(&answered.outbound);
                 })?;
             return Ok((answered.outbound, chain, answered.itinerary, true));
         }
-        let itinerary = itinerary(inbound, runtime).and_then(|i| runtime.knows(&i).map(|()| i));
-        let itinerary = itinerary.map_err(|refusal| {
+        let way = itinerary(inbound, runtime).and_then(|way| runtime.admit(way, &self.own));
+        let itinerary = way.map_err(|refusal| {
             refusal.count(counters);
             log::debug!("refuse a flow: {refusal}");
         })?;
@@ -158,6 +174,10 @@ impl Door {
                     on_failure: served.on_failure,
                     counters: Arc::clone(&served.counters),
                 }),
+                Err(error) if served.on_failure == FunctionFailure::Pass => {
+                    served.counters.broken_flows.one();
+                    log::debug!("function {:#06x} passes: {error}", step.function);
+                }
                 Err(error) => {
                     self.shared.counters.spawn_refused_flows.one();
                     log::debug!("spawn function {:#06x}: {error}", step.function);
@@ -168,7 +188,14 @@ impl Door {
         Ok(Chain::new(stages))
     }
 
-    fn turn_away(&self, inbound: &OwnedFd) -> Visitor {
+    fn turn_away(&self, inbound: &OwnedFd, client: SocketAddrV6) -> Visitor {
+        if let Some(table) = &self.shared.answered
+            && let Some(key) = key(inbound, client)
+            && let Some(answered) = table.take(key)
+        {
+            socket::reset_on_close(&answered.outbound);
+            table.forget(key);
+        }
         socket::reset_on_close(inbound);
         Visitor::Refused
     }
@@ -177,31 +204,41 @@ impl Door {
         match error.raw_os_error() {
             // accept(2): errors of a connection that went away while it waited.
             Some(libc::ECONNABORTED | libc::EPROTO | libc::EPERM | libc::EINTR) => Visitor::Refused,
+            Some(libc::EAGAIN) => Visitor::None,
             Some(libc::EMFILE | libc::ENFILE) => {
                 pools.pipes.clear();
                 self.spare = None;
-                self.shared.counters.no_resources_flows.one();
-                let visitor = match socket::accept(&self.listener) {
-                    Ok(inbound) => self.turn_away(&inbound),
-                    Err(_) => Visitor::None,
+                let inbound = socket::accept(&self.listener);
+                let visitor = match &inbound {
+                    Ok((inbound, client)) => {
+                        self.shared.counters.accepted_flows.one();
+                        self.shared.counters.no_resources_flows.one();
+                        self.turn_away(inbound, *client)
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Visitor::None,
+                    // Another thread was faster.
+                    Err(error) => self.stuck(error),
                 };
+                drop(inbound);
                 self.spare = File::open("/dev/null").ok();
                 visitor
             }
-            Some(libc::EAGAIN) => Visitor::None,
-            _ => {
-                log::warn!("accept a connection: {error}");
-                Visitor::None
-            }
+            _ => self.stuck(error),
         }
+    }
+
+    fn stuck(&mut self, error: &io::Error) -> Visitor {
+        if !self.told {
+            self.told = true;
+            log::warn!("accept connections: {error}; they wait");
+        }
+        Visitor::Stuck
     }
 }
 
-fn key(inbound: &OwnedFd) -> io::Result<FlowKey> {
-    Ok(FlowKey::new(
-        socket::peer(inbound)?,
-        socket::local(inbound)?,
-    ))
+fn key(inbound: &OwnedFd, client: SocketAddrV6) -> Option<FlowKey> {
+    let server = socket::local(inbound).ok()?;
+    Some(FlowKey::new(client, server))
 }
 
 /// `saved_syn` capture: what the accepted socket's SYN says.

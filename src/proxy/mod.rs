@@ -9,6 +9,8 @@
 //!
 //! [`Proxy`] starts the threads and passes the control thread's wishes on.
 
+#[cfg(test)]
+mod bench;
 pub mod capture;
 pub mod chunk;
 pub mod connect;
@@ -24,15 +26,13 @@ pub mod stage;
 pub mod threads;
 pub mod worker;
 
-use std::collections::HashSet;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::flow::FlowTable;
 use crate::proxy::itinerary::Itinerary;
 use crate::proxy::runtime::Runtime;
 use crate::stats::Counters;
-use crate::vnf::Broken;
 
 pub use threads::{Error, Options, Proxy};
 
@@ -54,7 +54,6 @@ pub struct Shared {
     pub counters: Counters,
     /// Only with `nfqueue` capture.
     pub answered: Option<Arc<FlowTable<Answered>>>,
-    blamed: Mutex<HashSet<u16>>,
 }
 
 impl Shared {
@@ -64,24 +63,5 @@ impl Shared {
             answered,
             ..Self::default()
         }
-    }
-
-    /// A function broke its promise: a warning the first time, so that a bad module cannot fill
-    /// the log.
-    pub fn blame(&self, function: u16, broken: Broken) {
-        let first = self
-            .blamed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(function);
-        let level = if first {
-            log::Level::Warn
-        } else {
-            log::Level::Debug
-        };
-        log::log!(
-            level,
-            "function {function:#06x} {broken}; its flow is reset"
-        );
     }
 }

@@ -27,6 +27,8 @@ pub enum Outcome {
     Broken(u16, Broken),
     /// A reload removed the locator that the client's packets go to: none will come any more.
     LocatorGone,
+    /// It could not be watched.
+    NoResources(io::Error),
     /// srv6pipes stops.
     Stopped,
 }
@@ -44,6 +46,7 @@ impl Outcome {
             Self::ByFunction => counters.ended_by_function_flows.one(),
             Self::Broken(..) => counters.broken_function_flows.one(),
             Self::LocatorGone => counters.locator_gone_flows.one(),
+            Self::NoResources(_) => Cause::NoResources.count(counters),
             Self::Stopped => counters.stopped_flows.one(),
         }
     }
@@ -61,6 +64,7 @@ impl fmt::Display for Outcome {
             Self::ByFunction => write!(f, "ended by a function"),
             Self::Broken(id, broken) => write!(f, "reset, function {id:#06x} {broken}"),
             Self::LocatorGone => write!(f, "reset, its locator was removed"),
+            Self::NoResources(error) => write!(f, "reset, it cannot be watched: {error}"),
             Self::Stopped => write!(f, "reset, srv6pipes stops"),
         }
     }

@@ -5,20 +5,30 @@
 //!  source ─────────────── splice, once no function wants the bytes ─────▶ sink
 //! ```
 //!
-//! A slot is filled only when the one behind it is empty, so a slow sink stops the reading of its
-//! own source after at most one chunk per slot. The end of the stream moves along the slots like
-//! the bytes before it, and leaves as a FIN after the last of them.
+//! A slot is filled only when the one behind it is empty, or when the function behind it has seen
+//! all of it and asks for more. So a slow sink stops the reading of its own source after at most
+//! one chunk per slot. The end of the stream moves along the slots like the bytes before it, and
+//! leaves as a FIN after the last of them.
+
+mod splice;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
-use crate::proxy::chunk::{CAPACITY, ChunkPool, Slot};
+use srv6pipes_vnf::abi::MIN_ROOM;
+
+use crate::proxy::chunk::{ChunkPool, Slot, WINDOW};
 use crate::proxy::stage::Chain;
 use crate::sys::end::{End, Moved};
 use crate::sys::kernel_pipe::{KernelPipe, PipePool};
 use crate::vnf::{Broken, Direction, Verdict};
 
-/// Bytes one direction may move before the worker's other flows get their turn.
+/// Bytes one direction may read and its functions may produce before the worker's other flows get
+/// their turn.
 const TURN: usize = 1024 * 1024;
+/// What a function's call counts at least, in bytes of [`TURN`].
+const CALL: usize = 1024;
 
 /// What a worker lends its pipes.
 #[derive(Debug, Default)]
@@ -51,8 +61,9 @@ pub enum Failure {
     Function(usize, Broken),
     /// A function wants the flow reset.
     Reset,
-    /// A function wants the flow ended in order, both directions.
-    Close,
+    /// The function at this place of this direction wants the flow ended in order, both
+    /// directions.
+    Close(usize),
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +72,8 @@ struct Place {
     passes: bool,
     /// Input length with which the function last asked for more.
     starved: Option<usize>,
+    /// The last call left less room than a function may count on: it may have kept output back.
+    cramped: bool,
 }
 
 /// One direction of a flow.
@@ -74,9 +87,13 @@ pub struct Pipe {
     places: Vec<Place>,
     kernel: Option<KernelPipe>,
     can_splice: bool,
-    /// A function has closed the flow: what still comes from the source is dropped.
+    /// A function wants no more of this direction: what still comes from the source is dropped.
     discarding: bool,
+    /// The source's connection broke: what it sent before is carried on, but it has no end.
+    orphaned: bool,
     finished: bool,
+    /// What is left of [`TURN`].
+    turn: usize,
     /// Bytes read from the source.
     pub read: u64,
     /// Bytes written to the sink.
@@ -96,7 +113,9 @@ impl Pipe {
             kernel: None,
             can_splice: true,
             discarding: false,
+            orphaned: false,
             finished: false,
+            turn: TURN,
             read: 0,
             written: 0,
             spliced: 0,
@@ -115,10 +134,21 @@ impl Pipe {
         }
     }
 
-    /// The stream ends with what was read; what still comes is dropped.
-    pub fn close(&mut self) {
-        self.discarding = true;
-        self.ended[0] = true;
+    /// The function at this place has closed the flow, in this direction or the other.
+    pub fn close(&mut self, place: usize, pools: &mut Pools) {
+        if self.places.get(place).is_some_and(|place| place.passes) {
+            // What it let pass is not its own to hold back.
+            self.ended[0] = true;
+            self.discarding = true;
+        } else {
+            self.cut(place, pools);
+        }
+    }
+
+    /// The source's connection broke. Once its error is taken, reading it ends as if in order
+    /// (`tcp_recvmsg_locked`): that is no end of the stream, and no FIN must say so.
+    pub fn orphan(&mut self) {
+        self.orphaned = true;
     }
 
     /// Moves what can be moved.
@@ -132,38 +162,12 @@ impl Pipe {
         chain: &mut Chain,
         pools: &mut Pools,
     ) -> Result<Pumped, Failure> {
-        let mut turn = TURN;
-        loop {
-            if self.discarding {
-                self.discard(source, pools)?;
-            }
-            if self.finished {
-                return Ok(Pumped::Finished);
-            }
-            if self.untouched() && self.can_splice && !self.discarding {
-                return self.splice(source, sink, pools, turn);
-            }
-            if !self.drain(sink, pools)? {
-                return Ok(Pumped::Waiting);
-            }
-            if self.last_ended() {
-                return self.finish(sink);
-            }
-            if turn == 0 {
-                return Ok(Pumped::TurnOver);
-            }
-            if self.run(chain, pools)? {
-                continue;
-            }
-            if self.ended[0] || !source.readable() {
-                return Ok(Pumped::Waiting);
-            }
-            match self.fill(source, pools)? {
-                Moved::Bytes(n) => turn = turn.saturating_sub(n),
-                Moved::End => self.ended[0] = true,
-                Moved::Blocked => return Ok(Pumped::Waiting),
-            }
+        self.turn = TURN;
+        let pumped = self.carry(source, sink, chain, pools)?;
+        if self.discarding && !self.discard(source, pools)? {
+            return Ok(Pumped::TurnOver);
         }
+        Ok(pumped)
     }
 
     /// Gives everything borrowed back, when the flow is over.
@@ -176,13 +180,58 @@ impl Pipe {
         }
     }
 
+    fn carry(
+        &mut self,
+        source: &mut End,
+        sink: &mut End,
+        chain: &mut Chain,
+        pools: &mut Pools,
+    ) -> Result<Pumped, Failure> {
+        loop {
+            if self.finished {
+                return Ok(Pumped::Finished);
+            }
+            // What waits here leaves first: a slow sink would never see a splice otherwise.
+            if !self.drain(sink, pools)? {
+                return Ok(Pumped::Waiting);
+            }
+            if self.splices()
+                && let Some(pumped) = self.splice(source, sink, pools)?
+            {
+                return Ok(pumped);
+            }
+            if self.last_ended() {
+                return self.finish(sink);
+            }
+            if self.turn == 0 {
+                return Ok(Pumped::TurnOver);
+            }
+            if self.run(chain, pools)? {
+                continue;
+            }
+            if self.ended[0] || !source.readable() {
+                return Ok(Pumped::Waiting);
+            }
+            match self.fill(source, pools)? {
+                Moved::Bytes(n) => self.turn = self.turn.saturating_sub(n),
+                Moved::End if self.orphaned => return Ok(Pumped::Waiting),
+                Moved::End => self.ended[0] = true,
+                Moved::Blocked => return Ok(Pumped::Waiting),
+            }
+        }
+    }
+
     fn last_ended(&self) -> bool {
         self.ended.last().copied().unwrap_or(true)
     }
 
-    /// No function wants the bytes, and none waits for anything.
-    fn untouched(&self) -> bool {
-        self.places.iter().all(|p| p.passes) && self.slots.iter().all(Slot::is_empty)
+    /// Nothing more comes out of the function at this place, and so nothing more has to go in.
+    fn cut(&mut self, place: usize, pools: &mut Pools) {
+        self.ended[..=place + 1].fill(true);
+        for slot in &mut self.slots[..=place] {
+            slot.clear(&mut pools.chunks);
+        }
+        self.discarding = true;
     }
 
     fn finish(&mut self, sink: &End) -> Result<Pumped, Failure> {
@@ -195,17 +244,28 @@ impl Pipe {
         }
     }
 
-    fn discard(&mut self, source: &mut End, pools: &mut Pools) -> Result<(), Failure> {
-        let mut slot = Slot::default();
-        while source.readable() {
-            let room = slot.open(&mut pools.chunks).room();
-            match source.read(room).map_err(Failure::Source)? {
-                Moved::Bytes(_) => {}
-                Moved::End | Moved::Blocked => break,
+    /// Drops what comes; whether that is all for now.
+    fn discard(&mut self, source: &mut End, pools: &mut Pools) -> Result<bool, Failure> {
+        if source.ended() || !source.readable() {
+            return Ok(true);
+        }
+        let mut chunk = pools.chunks.take();
+        let mut done = Ok(false);
+        while self.turn > 0 {
+            match source.read(chunk.room()) {
+                Ok(Moved::Bytes(n)) => self.turn = self.turn.saturating_sub(n),
+                Ok(Moved::End | Moved::Blocked) => {
+                    done = Ok(true);
+                    break;
+                }
+                Err(error) => {
+                    done = Err(Failure::Source(error));
+                    break;
+                }
             }
         }
-        slot.clear(&mut pools.chunks);
-        Ok(())
+        pools.chunks.give(chunk);
+        done
     }
 
     /// Writes what waits before the sink; whether nothing is left.
@@ -230,25 +290,36 @@ impl Pipe {
 
     fn fill(&mut self, source: &mut End, pools: &mut Pools) -> Result<Moved, Failure> {
         let slot = &mut self.slots[0];
+        // Whoever gets here has less than a window in it: `run` would have moved it on otherwise.
+        let wanted = WINDOW.saturating_sub(slot.bytes().len());
         let chunk = slot.open(&mut pools.chunks);
-        let moved = source.read(chunk.room()).map_err(Failure::Source)?;
-        if let Moved::Bytes(n) = moved {
+        let moved = source.read(&mut chunk.room()[..wanted]);
+        if let Ok(Moved::Bytes(n)) = moved {
             self.read += n as u64;
             chunk.filled(n);
         }
         slot.settle(&mut pools.chunks);
-        Ok(moved)
+        moved.map_err(Failure::Source)
     }
 
     /// Gives each function that can go on one call, the one nearest the sink first; whether
     /// anything moved.
     fn run(&mut self, chain: &mut Chain, pools: &mut Pools) -> Result<bool, Failure> {
         for place in (0..self.places.len()).rev() {
-            if self.slots[place + 1].is_empty() && self.step(place, chain, pools)? {
+            let room = self.slots[place + 1].is_empty() || self.hungry(place + 1);
+            if room && self.step(place, chain, pools)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The function at this place has seen all that waits before it, and wants more.
+    fn hungry(&self, place: usize) -> bool {
+        let waiting = self.slots[place].bytes().len().min(WINDOW);
+        self.places
+            .get(place)
+            .is_some_and(|place| place.starved == Some(waiting))
     }
 
     fn step(
@@ -261,120 +332,56 @@ impl Pipe {
         let (Some(input), Some(output)) = (before.last_mut(), behind.first_mut()) else {
             return Ok(false);
         };
-        let end = self.ended[place];
         if self.ended[place + 1] {
-            // The function finished early: what still comes is dropped.
-            let dropped = !input.is_empty();
-            input.clear(&mut pools.chunks);
-            return Ok(dropped);
+            return Ok(false);
         }
         if self.places[place].passes {
             if input.is_empty() {
-                self.ended[place + 1] = end;
-                return Ok(end);
+                self.ended[place + 1] = self.ended[place];
+                return Ok(self.ended[place]);
             }
-            std::mem::swap(input, output);
+            output.append(input, &mut pools.chunks);
             return Ok(true);
         }
-        let offered = input.bytes().len();
-        if !end && (offered == 0 || self.places[place].starved == Some(offered)) {
+        let offered = input.bytes().len().min(WINDOW);
+        let end = self.ended[place] && offered == input.bytes().len();
+        let state = &mut self.places[place];
+        if !end && !state.cramped && (offered == 0 || state.starved == Some(offered)) {
             return Ok(false);
         }
         let Some(stage) = chain.stage(self.direction, place) else {
             return Ok(false);
         };
         let chunk = output.open(&mut pools.chunks);
-        let answer = stage.run(self.direction, input.bytes(), chunk.room(), end);
+        let ample = chunk.room().len() >= MIN_ROOM;
+        let answer = stage.run(self.direction, &input.bytes()[..offered], chunk.room(), end);
         if let Ok(progress) = &answer {
             chunk.filled(progress.produced);
+            state.cramped = chunk.room().len() < MIN_ROOM;
         }
         output.settle(&mut pools.chunks);
         let progress = answer.map_err(|broken| Failure::Function(place, broken))?;
         input.consume(progress.consumed, &mut pools.chunks);
-        self.places[place].starved = None;
+        self.turn = self.turn.saturating_sub(progress.produced.max(CALL));
         match progress.verdict {
             Verdict::More => {
                 let moved = progress.consumed > 0 || progress.produced > 0;
-                if !moved && (end || offered == CAPACITY) {
+                if !moved && ample && (end || offered == WINDOW) {
                     return Err(Failure::Function(place, Broken::Stalled));
                 }
-                if !moved {
-                    self.places[place].starved = Some(offered);
-                }
+                state.starved = (!moved).then_some(offered);
                 Ok(moved)
             }
             Verdict::Finished => {
-                self.ended[place + 1] = true;
+                self.cut(place, pools);
                 Ok(true)
             }
             Verdict::Pass => {
-                self.places[place].passes = true;
+                state.passes = true;
                 Ok(true)
             }
-            Verdict::Close => {
-                self.ended[place + 1] = true;
-                Err(Failure::Close)
-            }
+            Verdict::Close => Err(Failure::Close(place)),
             Verdict::Reset => Err(Failure::Reset),
-        }
-    }
-
-    fn splice(
-        &mut self,
-        source: &mut End,
-        sink: &mut End,
-        pools: &mut Pools,
-        mut turn: usize,
-    ) -> Result<Pumped, Failure> {
-        let mut kernel = match self.kernel.take() {
-            Some(kernel) => kernel,
-            None if self.ended[0] => return self.finish(sink),
-            None if !source.readable() => return Ok(Pumped::Waiting),
-            None => match pools.pipes.take() {
-                Ok(kernel) => kernel,
-                // Out of descriptors: copying needs none.
-                Err(_) => {
-                    self.can_splice = false;
-                    return Ok(Pumped::TurnOver);
-                }
-            },
-        };
-        loop {
-            while kernel.held() > 0 {
-                if !sink.writable() {
-                    self.kernel = Some(kernel);
-                    return Ok(Pumped::Waiting);
-                }
-                match kernel.drain(sink).map_err(Failure::Sink)? {
-                    Moved::Bytes(n) => {
-                        self.written += n as u64;
-                        self.spliced += n as u64;
-                    }
-                    Moved::Blocked | Moved::End => {}
-                }
-            }
-            if self.ended[0] || !source.readable() || turn == 0 {
-                pools.pipes.give(kernel);
-                return match (self.ended[0], turn) {
-                    (true, _) => self.finish(sink),
-                    (false, 0) => Ok(Pumped::TurnOver),
-                    (false, _) => Ok(Pumped::Waiting),
-                };
-            }
-            match kernel.fill(source) {
-                Ok(Moved::Bytes(n)) => {
-                    self.read += n as u64;
-                    turn = turn.saturating_sub(n);
-                }
-                Ok(Moved::End) => self.ended[0] = true,
-                Ok(Moved::Blocked) => {}
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                    self.can_splice = false;
-                    pools.pipes.give(kernel);
-                    return Ok(Pumped::TurnOver);
-                }
-                Err(error) => return Err(Failure::Source(error)),
-            }
         }
     }
 }

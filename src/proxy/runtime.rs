@@ -12,6 +12,7 @@ use crate::config::mark::MarkMask;
 use crate::config::model::{Config, FunctionFailure};
 use crate::proxy::itinerary::{Itinerary, Refusal};
 use crate::stats::FunctionCounters;
+use crate::sys::own_address::OwnAddress;
 use crate::vnf::registry::{Function, Registry};
 use crate::wire::sid::Locator;
 
@@ -68,6 +69,7 @@ impl Runtime {
             let function = registry.function(configured.id)?;
             let counters = previous
                 .and_then(|p| p.functions.get(&configured.id))
+                .filter(|old| old.function.is_same_as(&function))
                 .map_or_else(Arc::default, |served| Arc::clone(&served.counters));
             let on_failure = configured.on_failure;
             Some((
@@ -92,12 +94,16 @@ impl Runtime {
         }
     }
 
-    /// Whether all functions of a flow are configured.
-    pub fn knows(&self, itinerary: &Itinerary) -> Result<(), Refusal> {
+    /// Lets a flow in whose functions are all configured and whose server is not this machine.
+    pub fn admit(&self, itinerary: Itinerary, own: &OwnAddress) -> Result<Itinerary, Refusal> {
         let mut steps = itinerary.steps.iter();
-        match steps.find(|step| !self.functions.contains_key(&step.function)) {
-            Some(step) => Err(Refusal::UnknownFunction(step.function)),
-            None => Ok(()),
+        if let Some(step) = steps.find(|step| !self.functions.contains_key(&step.function)) {
+            return Err(Refusal::UnknownFunction(step.function));
         }
+        let server = *itinerary.server.ip();
+        if own.is(server) {
+            return Err(Refusal::OwnDestination(server));
+        }
+        Ok(itinerary)
     }
 }

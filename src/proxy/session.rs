@@ -5,23 +5,33 @@
 //!      │                       │
 //!      └─ refused, late ───────┴─ reset, idle, function ──▶ both ends reset
 //! ```
+//! A function may say that it wants no more while a peer still sends. What comes then is read and
+//! dropped for a while, since closing a socket with unread bytes in it is a reset (RFC 2525,
+//! section 2.17), and that could overtake what the peer has not read yet.
+//!
+//! A reset does not overtake the bytes before it either: what the lost end had sent is carried on
+//! first, as far as the other end takes it without waiting.
+//!
 //! The clock and the worker's pools come in as arguments.
 
+#[cfg(test)]
+mod tests;
+
+use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::EpollFlags;
 
-use crate::config::model::FunctionFailure;
 use crate::proxy::outcome::Outcome;
 use crate::proxy::pipe::{Failure, Pipe, Pools, Pumped};
 use crate::proxy::stage::Chain;
 use crate::sys::end::End;
 use crate::vnf::Direction;
 
-/// How long a flow that a function closed may go on sending what nobody reads.
-const CLOSE_LINGER: Duration = Duration::from_secs(5);
+/// How long a peer may go on sending what nobody reads, after all that is for it has been sent.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Which of a flow's sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +59,8 @@ enum State {
     Piping,
     /// A function has closed the flow: what was produced is delivered.
     Closing,
+    /// Both FINs are out, but a peer has not sent its own.
+    Lingering,
 }
 
 /// One flow.
@@ -68,6 +80,10 @@ pub struct Session {
     chain: Chain,
     upstream: Pipe,
     downstream: Pipe,
+    /// A function has closed the flow.
+    closed: bool,
+    /// The end whose connection broke, and how; nothing is written to it any more.
+    lost: Option<(Side, Outcome)>,
     idle_timeout: Duration,
     deadline: Instant,
 }
@@ -112,6 +128,8 @@ impl Session {
             chain: beginning.chain,
             upstream: Pipe::new(Direction::Upstream, functions),
             downstream: Pipe::new(Direction::Downstream, functions),
+            closed: false,
+            lost: None,
             idle_timeout: beginning.idle_timeout,
             deadline: now + patience,
         }
@@ -128,11 +146,11 @@ impl Session {
             return None;
         }
         let error = end.take_error()?;
-        Some(match (side, self.state) {
-            (Side::Inbound, _) => Outcome::ClientGone(error),
-            (Side::Outbound, State::Connecting) => Outcome::NotConnected(error),
-            (Side::Outbound, _) => Outcome::ServerGone(error),
-        })
+        match (side, self.state) {
+            (Side::Inbound, State::Connecting) => Some(Outcome::ClientGone(error)),
+            (Side::Outbound, State::Connecting) => Some(Outcome::NotConnected(error)),
+            _ => self.lose(side, error).err(),
+        }
     }
 
     /// Goes on as far as the ends allow.
@@ -149,16 +167,49 @@ impl Session {
         }
         let before = self.moved();
         let action = self.pump(now, pools);
-        if self.moved() != before && self.state == State::Piping {
+        if self.moved() != before && self.state != State::Lingering {
             self.deadline = now + self.idle_timeout;
         }
         action
     }
 
     fn pump(&mut self, now: Instant, pools: &mut Pools) -> Action {
-        let mut turn_over = false;
-        for direction in [Direction::Upstream, Direction::Downstream] {
-            loop {
+        let known_lost = self.lost.is_some();
+        let turn_over = match self.pump_both(pools) {
+            Ok(turn_over) => turn_over,
+            Err(outcome) => return Action::Close(outcome),
+        };
+        if self.lost.is_some() && (turn_over || !known_lost) {
+            return Action::Again;
+        }
+        if let Some((_, outcome)) = self.lost.take() {
+            return Action::Close(outcome);
+        }
+        if self.sent_all() {
+            if self.inbound.ended() && self.outbound.ended() {
+                return Action::Close(self.in_order());
+            }
+            if self.state != State::Lingering {
+                self.enter(State::Lingering);
+                self.deadline = now + LINGER;
+            }
+        }
+        if turn_over {
+            Action::Again
+        } else {
+            Action::Wait
+        }
+    }
+
+    /// Both directions, and again from the start when one of them has changed the other; whether
+    /// there is more to do.
+    fn pump_both(&mut self, pools: &mut Pools) -> Result<bool, Outcome> {
+        'changed: loop {
+            let mut turn_over = false;
+            for direction in [Direction::Upstream, Direction::Downstream] {
+                if self.leads_nowhere(direction) {
+                    continue;
+                }
                 let (pipe, source, sink) = match direction {
                     Direction::Upstream => {
                         (&mut self.upstream, &mut self.inbound, &mut self.outbound)
@@ -168,27 +219,14 @@ impl Session {
                     }
                 };
                 match pipe.pump(source, sink, &mut self.chain, pools) {
-                    Ok(Pumped::Waiting | Pumped::Finished) => break,
-                    Ok(Pumped::TurnOver) => {
-                        turn_over = true;
-                        break;
+                    Ok(pumped) => turn_over |= pumped == Pumped::TurnOver,
+                    Err(failure) => {
+                        self.absorb(direction, failure, pools)?;
+                        continue 'changed;
                     }
-                    Err(failure) => match self.absorb(direction, failure, now) {
-                        None => {}
-                        Some(outcome) => return Action::Close(outcome),
-                    },
                 }
             }
-        }
-        match (
-            self.upstream.finished() && self.downstream.finished(),
-            self.state,
-        ) {
-            (true, State::Closing) if self.linger_over() => Action::Close(Outcome::ByFunction),
-            (true, State::Closing) => Action::Wait,
-            (true, _) => Action::Close(Outcome::Finished),
-            (false, _) if turn_over => Action::Again,
-            (false, _) => Action::Wait,
+            return Ok(turn_over);
         }
     }
 
@@ -197,7 +235,7 @@ impl Session {
         (self.deadline <= now).then_some(match self.state {
             State::Connecting => Outcome::ConnectTimeout,
             State::Piping => Outcome::Idle,
-            State::Closing => Outcome::ByFunction,
+            State::Closing | State::Lingering => self.in_order(),
         })
     }
 
@@ -219,7 +257,7 @@ impl Session {
             self.downstream.finished(),
         ) {
             (State::Connecting, ..) => "connecting",
-            (State::Closing, ..) => "closing",
+            (State::Closing | State::Lingering, ..) => "closing",
             (State::Piping, false, false) => "piping",
             (State::Piping, ..) => "half-closed",
         }
@@ -249,7 +287,7 @@ impl Session {
         self.downstream.release(pools);
         let in_order = match outcome {
             Outcome::Finished => true,
-            Outcome::ByFunction => self.upstream.finished() && self.downstream.finished(),
+            Outcome::ByFunction => self.sent_all(),
             _ => false,
         };
         if !in_order {
@@ -258,49 +296,97 @@ impl Session {
         }
     }
 
-    /// What a failure of one direction means for the flow; `None`: pump again.
-    fn absorb(&mut self, direction: Direction, failure: Failure, now: Instant) -> Option<Outcome> {
-        let (place, broken) = match (failure, direction) {
-            (Failure::Source(error), Direction::Upstream)
-            | (Failure::Sink(error), Direction::Downstream) => {
-                return Some(Outcome::ClientGone(error));
+    /// The connection of `side` broke. The flow ends at once only if the other one has, too.
+    fn lose(&mut self, side: Side, error: io::Error) -> Result<(), Outcome> {
+        if let Some((_, outcome)) = self.lost.take() {
+            return Err(outcome);
+        }
+        let outcome = match side {
+            Side::Inbound => {
+                self.upstream.orphan();
+                self.inbound.note(EpollFlags::EPOLLERR);
+                Outcome::ClientGone(error)
             }
-            (Failure::Source(error), Direction::Downstream)
-            | (Failure::Sink(error), Direction::Upstream) => {
-                return Some(Outcome::ServerGone(error));
+            Side::Outbound => {
+                self.downstream.orphan();
+                self.outbound.note(EpollFlags::EPOLLERR);
+                Outcome::ServerGone(error)
             }
-            (Failure::Reset, _) => return Some(Outcome::ByFunction),
-            (Failure::Close, _) => {
-                self.upstream.close();
-                self.downstream.close();
-                self.enter(State::Closing);
-                self.deadline = now + CLOSE_LINGER;
-                return None;
-            }
-            (Failure::Function(place, broken), _) => (place, broken),
         };
-        let other = self.chain.len().saturating_sub(place + 1);
-        let stage = self.chain.stage(direction, place)?;
-        stage.counters.broken_flows.one();
-        if stage.on_failure == FunctionFailure::Reset {
-            return Some(Outcome::Broken(stage.id, broken));
-        }
-        log::debug!("function {:#06x} passes from now on: it {broken}", stage.id);
-        match direction {
-            Direction::Upstream => {
-                self.upstream.pass(place);
-                self.downstream.pass(other);
-            }
-            Direction::Downstream => {
-                self.downstream.pass(place);
-                self.upstream.pass(other);
-            }
-        }
-        None
+        self.lost = Some((side, outcome));
+        Ok(())
     }
 
-    fn linger_over(&self) -> bool {
-        self.inbound.ended() && self.outbound.ended()
+    /// Whether `direction` ends in a lost connection.
+    fn leads_nowhere(&self, direction: Direction) -> bool {
+        matches!(
+            (&self.lost, direction),
+            (Some((Side::Inbound, _)), Direction::Downstream)
+                | (Some((Side::Outbound, _)), Direction::Upstream)
+        )
+    }
+
+    /// What a failure of one direction means for the flow: its end, or that it goes on in
+    /// another way.
+    fn absorb(
+        &mut self,
+        direction: Direction,
+        failure: Failure,
+        pools: &mut Pools,
+    ) -> Result<(), Outcome> {
+        let (place, closes) = match (failure, direction) {
+            // Reading fails only when nothing is left to read.
+            (Failure::Source(error), Direction::Upstream) => {
+                return Err(Outcome::ClientGone(error));
+            }
+            (Failure::Source(error), Direction::Downstream) => {
+                return Err(Outcome::ServerGone(error));
+            }
+            (Failure::Sink(error), Direction::Upstream) => {
+                return self.lose(Side::Outbound, error);
+            }
+            (Failure::Sink(error), Direction::Downstream) => {
+                return self.lose(Side::Inbound, error);
+            }
+            (Failure::Reset, _) => return Err(Outcome::ByFunction),
+            (Failure::Close(place), _) => {
+                self.closed = true;
+                self.enter(State::Closing);
+                (place, true)
+            }
+            (Failure::Function(place, broken), _) => {
+                if let Some(stage) = self.chain.stage(direction, place) {
+                    stage.blame(broken)?;
+                }
+                (place, false)
+            }
+        };
+        // The same function stands at the mirrored place of the other direction.
+        let mirrored = self.chain.len().saturating_sub(place + 1);
+        let (up, down) = match direction {
+            Direction::Upstream => (place, mirrored),
+            Direction::Downstream => (mirrored, place),
+        };
+        if closes {
+            self.upstream.close(up, pools);
+            self.downstream.close(down, pools);
+        } else {
+            self.upstream.pass(up);
+            self.downstream.pass(down);
+        }
+        Ok(())
+    }
+
+    fn sent_all(&self) -> bool {
+        self.upstream.finished() && self.downstream.finished()
+    }
+
+    fn in_order(&self) -> Outcome {
+        if self.closed {
+            Outcome::ByFunction
+        } else {
+            Outcome::Finished
+        }
     }
 
     fn moved(&self) -> [u64; 4] {

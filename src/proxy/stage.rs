@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::model::FunctionFailure;
+use crate::proxy::outcome::Outcome;
 use crate::stats::FunctionCounters;
 use crate::vnf::{Broken, Direction, Progress, Transform};
 
@@ -70,5 +71,32 @@ impl Stage {
         self.counters.in_bytes.bytes(progress.consumed);
         self.counters.out_bytes.bytes(progress.produced);
         Ok(progress)
+    }
+
+    /// The function broke its promise: counted, and a warning the first time, so that a bad module
+    /// cannot fill the log.
+    ///
+    /// # Errors
+    /// The flow's end, unless the function's failures let flows pass.
+    pub fn blame(&self, broken: Broken) -> Result<(), Outcome> {
+        let level = if self.counters.broken_flows.first() {
+            log::Level::Warn
+        } else {
+            log::Level::Debug
+        };
+        let id = self.id;
+        match self.on_failure {
+            FunctionFailure::Reset => {
+                log::log!(level, "function {id:#06x} {broken}; its flow is reset");
+                Err(Outcome::Broken(id, broken))
+            }
+            FunctionFailure::Pass => {
+                log::log!(
+                    level,
+                    "function {id:#06x} {broken}; its flow goes on untouched"
+                );
+                Ok(())
+            }
+        }
     }
 }

@@ -67,12 +67,12 @@ impl Proxy {
         };
         socket::port_is_free(options.port).map_err(|e| Error::Listen(options.port, e))?;
         for number in 0..options.workers {
-            let listener =
-                socket::listener(options.port).map_err(|e| Error::Listen(options.port, e))?;
+            let listener = socket::listener(options.port, options.queue.is_none())
+                .map_err(|e| Error::Listen(options.port, e))?;
             let (wake, commands, orders) = line().map_err(Error::Thread)?;
             let (runtime, shared) = (Arc::clone(runtime), Arc::clone(&shared));
             let worker = Worker::new(listener, Arc::clone(&wake), orders, runtime, shared)
-                .map_err(|errno| Error::Thread(errno.into()))?;
+                .map_err(Error::Thread)?;
             proxy.spawn(format!("worker-{number}"), wake, commands, move || {
                 worker.run()
             })?;

@@ -4,10 +4,11 @@
 //! answered flows.
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -29,6 +30,8 @@ use crate::sys::end::End;
 const EVENTS: usize = 256;
 /// Connections accepted before the flows there are get their turn.
 const ACCEPTS: usize = 64;
+/// How long nobody is accepted when there is nothing to accept with.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the control thread asks of a worker.
 #[derive(Debug)]
@@ -57,7 +60,7 @@ struct Place {
     session: Session,
     /// Waits for another turn.
     queued: bool,
-    /// The entry of the heap that counts; others of this flow are stale.
+    /// Its entry among the deadlines.
     scheduled: Instant,
 }
 
@@ -70,6 +73,8 @@ pub struct Worker {
     runtime: Arc<Runtime>,
     shared: Arc<Shared>,
     door: Door,
+    /// Until then the listener is not watched.
+    paused: Option<Instant>,
     flows: Slab<Place>,
     generation: u32,
     again: VecDeque<Token>,
@@ -86,7 +91,7 @@ impl Worker {
         commands: Receiver<Command>,
         runtime: Arc<Runtime>,
         shared: Arc<Shared>,
-    ) -> nix::Result<Self> {
+    ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
@@ -97,6 +102,7 @@ impl Worker {
             runtime,
             door: Door::new(listener, Arc::clone(&shared))?,
             shared,
+            paused: None,
             flows: Slab::new(),
             generation: 0,
             again: VecDeque::new(),
@@ -148,7 +154,11 @@ impl Worker {
         if !self.again.is_empty() {
             return EpollTimeout::ZERO;
         }
-        match self.deadlines.wait(Instant::now()) {
+        let now = Instant::now();
+        let pause = self
+            .paused
+            .map(|until| until.saturating_duration_since(now));
+        match self.deadlines.wait(now).into_iter().chain(pause).min() {
             None => EpollTimeout::NONE,
             // A millisecond more, since the timeout is rounded down.
             Some(wait) => EpollTimeout::try_from(wait.as_millis().saturating_add(1))
@@ -194,7 +204,24 @@ impl Worker {
                 Visitor::None => return,
                 Visitor::Refused => {}
                 Visitor::Flow(session) => self.admit(*session),
+                Visitor::Stuck => return self.watch_listener(Some(self.now + PAUSE)),
             }
+        }
+    }
+
+    /// Watches the listener, or does not until then: whoever waits there keeps it readable, and
+    /// an epoll that always has something to say would be a busy loop.
+    fn watch_listener(&mut self, paused: Option<Instant>) {
+        let flags = match paused {
+            None => EpollFlags::EPOLLIN,
+            Some(_) => EpollFlags::empty(),
+        };
+        match self
+            .epoll
+            .modify(self.door.listener(), &mut EpollEvent::new(flags, LISTENER))
+        {
+            Ok(()) => self.paused = paused,
+            Err(errno) => log::warn!("watch the listener: {errno}"),
         }
     }
 
@@ -213,15 +240,13 @@ impl Worker {
             queued: false,
             scheduled: deadline,
         });
+        self.deadlines.push(deadline, token);
         for side in [Side::Inbound, Side::Outbound] {
             let event = EpollEvent::new(End::INTEREST, token.data(side));
             if let Err(errno) = self.epoll.add(place.session.socket(side), event) {
-                log::warn!("watch a flow of {}: {errno}", place.session.client);
-                self.shared.counters.no_resources_flows.one();
-                return self.close(token, &Outcome::Stopped);
+                return self.close(token, &Outcome::NoResources(errno.into()));
             }
         }
-        self.deadlines.push(deadline, token);
         // Registering reports what is ready already, so the first event comes by itself.
     }
 
@@ -271,6 +296,7 @@ impl Worker {
             Action::Wait => {
                 let deadline = place.session.deadline();
                 if deadline < place.scheduled {
+                    self.deadlines.cancel(place.scheduled, token);
                     place.scheduled = deadline;
                     self.deadlines.push(deadline, token);
                 }
@@ -281,13 +307,13 @@ impl Worker {
     }
 
     fn expire(&mut self) {
-        while let Some((when, token)) = self.deadlines.pop(self.now) {
+        if self.paused.is_some_and(|until| until <= self.now) {
+            self.watch_listener(None);
+        }
+        while let Some((_, token)) = self.deadlines.pop(self.now) {
             let Some(place) = self.flows.get_mut(token.index) else {
                 continue;
             };
-            if place.generation != token.generation || place.scheduled != when {
-                continue;
-            }
             match place.session.late(self.now) {
                 Some(outcome) => self.close(token, &outcome),
                 None => {
@@ -302,14 +328,12 @@ impl Worker {
         let Some(place) = self.flows.try_remove(token.index) else {
             return;
         };
+        self.deadlines.cancel(place.scheduled, token);
         let session = place.session;
         let counters = &self.shared.counters;
         outcome.count(counters);
         counters.live_flows.gone();
-        match outcome {
-            Outcome::Broken(id, broken) => self.shared.blame(*id, *broken),
-            _ => log::debug!("flow {} → {}: {outcome}", session.client, session.server),
-        }
+        log::debug!("flow {} → {}: {outcome}", session.client, session.server);
         if let Some(table) = &self.shared.answered {
             table.forget(FlowKey::new(session.client, session.server));
         }

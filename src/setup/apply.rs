@@ -1,8 +1,8 @@
 //! From a plan to the kernel and back.
 //!
 //! The journal is ahead of the kernel at every moment: an entry is on disk before its step is
-//! taken, and leaves it after the step is undone. Undoing what is not there is no failure, so a
-//! run may be killed between any two lines.
+//! taken, and leaves the disk after the step is undone. Undoing what is not there is no failure,
+//! so a run may be killed between any two lines.
 
 use std::path::Path;
 
@@ -40,10 +40,9 @@ impl Setup {
             journal: Journal::open(journal)?,
         };
         if let Err(error) = state.preflight(&plan) {
-            return Err(stuck(
-                error,
-                state.journal.close().err().into_iter().collect(),
-            ));
+            let remains = state.journal.entries().to_vec();
+            let closed = state.journal.close(remains);
+            return Err(stuck(error, closed.err().into_iter().collect()));
         }
         if let Err(error) = state.reach(&plan) {
             return Err(stuck(error, state.revert().1));
@@ -273,17 +272,17 @@ impl State {
 
     /// Walks backwards, never stops at a failure; how many things were undone, and what was not.
     fn revert(mut self) -> (usize, Vec<Error>) {
-        let (mut undone, mut errors) = (0, Vec::new());
-        for entry in self.journal.entries().to_vec().iter().rev() {
+        let (mut undone, mut left, mut errors) = (0, Vec::new(), Vec::new());
+        for entry in self.journal.entries().iter().rev() {
             match self.kernel.undo(entry) {
-                Ok(there) => {
-                    undone += usize::from(there);
-                    errors.extend(self.journal.remove(entry).err());
+                Ok(there) => undone += usize::from(there),
+                Err(error) => {
+                    left.insert(0, entry.clone());
+                    errors.push(error);
                 }
-                Err(error) => errors.push(error),
             }
         }
-        errors.extend(self.journal.close().err());
+        errors.extend(self.journal.close(left).err());
         (undone, errors)
     }
 }

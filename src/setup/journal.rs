@@ -4,6 +4,7 @@
 //! beside it that tells a killed run from a running one:
 //!
 //! ```text
+//! # what srv6pipes has changed, undone from the end
 //! sysctl net/ipv6/conf/eth0.2/seg6_enabled was 0 set 1
 //! link nfv0
 //! route local fd00:99::/80 dev nfv0 table 255 proto 43
@@ -16,6 +17,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
 
 use crate::config::model::Device;
 use crate::netlink::route::Route;
@@ -81,18 +84,15 @@ impl Journal {
     }
 
     fn read(path: &Path) -> Result<(File, Vec<Entry>), Error> {
-        let entries = match fs::read_to_string(path) {
-            Ok(text) => parse(path, &text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(failed("read journal", path, source)),
-        };
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|source| failed("open journal", path, source))?;
-        Ok((file, entries))
+        let mut file = private(
+            OpenOptions::new().read(true).append(true).create(true),
+            path,
+        )
+        .map_err(|source| failed("open journal", path, source))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)
+            .map_err(|source| failed("read journal", path, source))?;
+        Ok((file, parse(path, &text)?))
     }
 
     /// Writes `entry` down; returns when it is on stable storage.
@@ -100,9 +100,18 @@ impl Journal {
     /// # Errors
     /// The file could not be written.
     pub fn push(&mut self, entry: Entry) -> Result<(), Error> {
-        writeln!(self.file, "{entry}")
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| failed("write journal", &self.path, source))?;
+        let whole = self.file.metadata().map(|meta| meta.len());
+        let written = whole.and_then(|length| {
+            let line = format!("{entry}\n");
+            let written = self.file.write_all(line.as_bytes());
+            written
+                .and_then(|()| self.file.sync_data())
+                .inspect_err(|_| {
+                    // Half a line would spoil the next one.
+                    let _ = self.file.set_len(length);
+                })
+        });
+        written.map_err(|source| failed("write journal", &self.path, source))?;
         self.entries.push(entry);
         Ok(())
     }
@@ -117,14 +126,19 @@ impl Journal {
         self.rewrite()
     }
 
-    /// Removes journal and lock, unless entries are left for `clean` to try again.
+    /// Removes journal and lock once everything is undone but `left`; what is left stays in the
+    /// journal for `clean` to try again.
     ///
     /// # Errors
-    /// A file could not be removed.
-    pub fn close(self) -> Result<(), Error> {
-        if self.entries.is_empty() {
+    /// A file could not be written or removed.
+    pub fn close(mut self, left: Vec<Entry>) -> Result<(), Error> {
+        let is_empty = left.is_empty();
+        self.entries = left;
+        if is_empty {
             fs::remove_file(&self.path)
                 .map_err(|source| failed("remove journal", &self.path, source))?;
+        } else {
+            self.rewrite()?;
         }
         self.lock.release()
     }
@@ -138,14 +152,12 @@ impl Journal {
         let mut name = self.path.clone().into_os_string();
         name.push(".new");
         let new = PathBuf::from(name);
-        let text: String = self.entries.iter().map(|e| format!("{e}\n")).collect();
-        let result = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&new)
-            .and_then(|mut file| {
+        let entries: String = self.entries.iter().map(|e| format!("{e}\n")).collect();
+        let text = format!("{HEADING}\n{entries}");
+        // What a run that was killed here has left, or somebody has put here.
+        let _ = fs::remove_file(&new);
+        let result =
+            private(OpenOptions::new().write(true).create_new(true), &new).and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
                 file.sync_data()?;
                 fs::rename(&new, &self.path)?;
@@ -165,6 +177,8 @@ impl Journal {
     }
 }
 
+const HEADING: &str = "# what srv6pipes has changed, undone from the end";
+
 /// `flock(2)` on a file beside the journal, with the holder's pid in it.
 #[derive(Debug)]
 struct Lock {
@@ -179,14 +193,11 @@ impl Lock {
         let path = PathBuf::from(name);
         // Again when a holder has removed the file between our opening it and locking it.
         loop {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(|source| failed("open lock", &path, source))?;
+            let mut file = private(
+                OpenOptions::new().read(true).write(true).create(true),
+                &path,
+            )
+            .map_err(|source| failed("open lock", &path, source))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -220,6 +231,23 @@ impl Lock {
     }
 }
 
+/// Opens a file that is nobody's but ours: what stands in it is done as root, and in a folder that
+/// others write to it could be theirs, or lead to one that is precious.
+fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.uid() != geteuid().as_raw() || meta.mode() & 0o022 != 0 {
+        return Err(io::Error::other(
+            "it belongs to somebody else, or somebody else may write it; remove it, and choose an \
+             option control_socket in a folder of root's",
+        ));
+    }
+    Ok(file)
+}
+
 /// Whether `path` still leads to `file`.
 fn is_at(file: &File, path: &Path) -> bool {
     let id = |m: fs::Metadata| (m.dev(), m.ino());
@@ -243,6 +271,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Error> {
     whole
         .lines()
         .enumerate()
+        .filter(|(_, line)| !line.starts_with('#'))
         .map(|(index, line)| {
             entry(line).ok_or_else(|| Error::BadJournal {
                 path: path.to_owned(),

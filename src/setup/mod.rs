@@ -18,7 +18,9 @@ pub mod journal;
 pub mod kernel;
 pub mod nft;
 pub mod plan;
+pub mod quoted;
 pub mod ruleset;
+mod selector;
 pub mod sysctl;
 
 pub use apply::{Setup, clean};

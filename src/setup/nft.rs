@@ -2,12 +2,12 @@
 //!
 //! `nft` is the only program we run, as OpenWrt's own firewall does; `apply` calls this.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::netlink::{self, Socket, nf};
-use crate::setup::ruleset::{Ruleset, TABLE, XT_QUEUE};
+use crate::setup::ruleset::{ByXtables, Ruleset, TABLE};
 
 /// Why `nft` did not do it.
 #[derive(Debug)]
@@ -56,14 +56,6 @@ impl std::error::Error for Error {
     }
 }
 
-/// Asks nft and the kernel whether they would take `text`; changes nothing.
-///
-/// # Errors
-/// What nft says against it.
-pub fn check(text: &str) -> Result<(), Error> {
-    run(&["-c", "-f", "-"], text)
-}
-
 /// Loads `text`: all of it or nothing.
 ///
 /// # Errors
@@ -103,23 +95,24 @@ fn run(arguments: &[&str], text: &str) -> Result<(), Error> {
 /// Puts `text` in the place of the table that is there, in one transaction: no packet meets half
 /// a table, and flows in `@bypassed` stay in it.
 ///
-/// The table is filled anew instead of being made anew: chains and sets that `text` has are kept,
-/// others are deleted.
-pub fn replacing(text: &str, chains: &[String], sets: &[String]) -> String {
-    let mut all = format!("add table ip6 {TABLE}\nflush table ip6 {TABLE}\n");
-    let mut drop_unless_in_text = |kind: &str, name: &str| {
+/// The table is filled anew instead of being made anew: `chains` and `sets` that `text` has are
+/// kept, others are deleted. `keep` is a chain that keeps its rules, too.
+fn replacing(text: &str, chains: &[String], sets: &[String], keep: Option<&str>) -> String {
+    let mut all = format!("add table ip6 {TABLE}\n");
+    for chain in chains.iter().filter(|chain| keep != Some(chain.as_str())) {
+        let _ = writeln!(all, "flush chain ip6 {TABLE} {chain}");
+    }
+    let mut delete_unless_in_text = |kind: &str, name: &str| {
         if !text.contains(&format!("\t{kind} {name} {{\n")) {
-            all.push_str(&format!("delete {kind} ip6 {TABLE} {name}\n"));
+            let _ = writeln!(all, "delete {kind} ip6 {TABLE} {name}");
         }
     };
     for chain in chains {
-        drop_unless_in_text("chain", chain);
+        delete_unless_in_text("chain", chain);
     }
-    for set in sets {
-        // nft's own sets, inside rules, went with them.
-        if !set.starts_with("__") {
-            drop_unless_in_text("set", set);
-        }
+    // nft's own sets, inside rules, go with those.
+    for set in sets.iter().filter(|set| !set.starts_with("__")) {
+        delete_unless_in_text("set", set);
     }
     all + text
 }
@@ -129,21 +122,22 @@ pub fn replacing(text: &str, chains: &[String], sets: &[String]) -> String {
 /// # Errors
 /// nft's words, or the kernel's about the xtables rule.
 pub fn apply(socket: &mut Socket, ruleset: &Ruleset) -> Result<(), super::Error> {
+    let by_xtables = ruleset
+        .by_xtables
+        .as_ref()
+        .filter(|by| probe(&format!("queue num {} bypass", by.queue)).is_err());
+    if let Some(by) = by_xtables {
+        fill_xtables_chain(socket, by)?;
+    }
+    let text = by_xtables.map_or(&ruleset.text, |by| &by.text);
+    let keep = by_xtables.map(|by| by.chain.as_str());
     let chains = nf::chains(socket, TABLE)?;
     let sets = nf::sets(socket, TABLE)?;
-    let by_xtables = ruleset
-        .xtables
-        .as_ref()
-        .filter(|(queue, _)| check(&queue_probe(*queue)).is_err());
-    let text = by_xtables.map_or(&ruleset.text, |(_, text)| text);
-    load(&replacing(text, &chains, &sets))?;
-    if let Some((queue, _)) = by_xtables {
-        nf::append_queue(socket, TABLE, XT_QUEUE, *queue).map_err(super::Error::NoQueue)?;
-    }
+    load(&replacing(text, &chains, &sets, keep))?;
     for (chain, given) in expected(text) {
         let there = nf::count_rules(socket, TABLE, chain)?;
-        // What `text` leaves empty, the xtables rule fills.
-        let given = given.max(usize::from(chain == XT_QUEUE));
+        // What `text` leaves empty is filled already.
+        let given = given.max(usize::from(keep == Some(chain)));
         if given != there {
             let chain = chain.to_owned();
             return Err(Error::NotLoaded {
@@ -155,6 +149,18 @@ pub fn apply(socket: &mut Socket, ruleset: &Ruleset) -> Result<(), super::Error>
         }
     }
     Ok(())
+}
+
+/// Before anything jumps to it: a SYN that met the chain empty would go on without being seen.
+fn fill_xtables_chain(socket: &mut Socket, by: &ByXtables) -> Result<(), super::Error> {
+    let ByXtables { queue, chain, .. } = by;
+    if nf::count_rules(socket, TABLE, chain)? > 0 {
+        return Ok(());
+    }
+    load(&format!(
+        "table ip6 {TABLE} {{\n\tchain {chain} {{\n\t}}\n}}\n"
+    ))?;
+    nf::append_queue(socket, TABLE, chain, *queue).map_err(super::Error::NoQueue)
 }
 
 /// Whether there is a table of our name.
@@ -173,9 +179,15 @@ pub fn delete(socket: &mut Socket) -> Result<(), netlink::Error> {
     nf::delete_table(socket, TABLE)
 }
 
-/// A ruleset that a kernel and nft with `queue` take.
-pub fn queue_probe(queue: u16) -> String {
-    format!("table ip6 {TABLE}-probe {{\n\tchain c {{\n\t\tqueue num {queue} bypass\n\t}}\n}}\n")
+/// Asks nft and the kernel whether they know what `rule` says; changes nothing.
+///
+/// # Errors
+/// What nft says against it.
+pub fn probe(rule: &str) -> Result<(), Error> {
+    let hook = "type filter hook prerouting priority mangle; policy accept;";
+    let text =
+        format!("table ip6 {TABLE}-probe {{\n\tchain c {{\n\t\t{hook}\n\t\t{rule}\n\t}}\n}}\n");
+    run(&["-c", "-f", "-"], &text)
 }
 
 /// The chains in `text` with their number of rules: [`Ruleset`] writes one per line.
@@ -187,10 +199,11 @@ fn expected(text: &str) -> Vec<(&str, usize)> {
             .and_then(|rest| rest.strip_suffix(" {"))
         {
             list.push((name, 0));
-        } else if line.starts_with("\t\t") && !line.starts_with("\t\ttype ") {
-            if let Some((_, rules)) = list.last_mut() {
-                *rules += 1;
-            }
+        } else if line.starts_with("\t\t")
+            && !line.starts_with("\t\ttype ")
+            && let Some((_, rules)) = list.last_mut()
+        {
+            *rules += 1;
         }
     }
     list
@@ -202,11 +215,11 @@ mod tests {
 
     const TEXT: &str = "table ip6 srv6pipes {\n\tset bypassed {\n\t\ttype ipv6_addr\n\t}\n\
         \tchain hold {\n\t\ttype filter hook prerouting priority mangle; policy accept;\n\
-        \t\tip6 daddr ::1 drop\n\t\taccept\n\t}\n\tchain xt_queue {\n\t}\n}\n";
+        \t\tip6 daddr ::1 drop\n\t\taccept\n\t}\n\tchain xt_queue_7 {\n\t}\n}\n";
 
     #[test]
     fn rules_are_counted_per_chain() {
-        assert_eq!(expected(TEXT), [("hold", 2), ("xt_queue", 0)]);
+        assert_eq!(expected(TEXT), [("hold", 2), ("xt_queue_7", 0)]);
     }
 
     #[test]
@@ -214,17 +227,21 @@ mod tests {
         let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let text = replacing(
             TEXT,
-            &names(&["hold", "clamp"]),
+            &names(&["hold", "clamp", "xt_queue_7", "xt_queue_8"]),
             &names(&["bypassed", "__set0", "old"]),
+            Some("xt_queue_7"),
         );
-        let deleted: Vec<_> = text.lines().filter(|l| l.starts_with("delete")).collect();
+        let lines = |verb| text.lines().filter(move |l| l.starts_with(verb));
         assert_eq!(
-            deleted,
+            lines("delete").collect::<Vec<_>>(),
             [
                 "delete chain ip6 srv6pipes clamp",
-                "delete set ip6 srv6pipes old"
+                "delete chain ip6 srv6pipes xt_queue_8",
+                "delete set ip6 srv6pipes old",
             ]
         );
+        assert_eq!(lines("flush").count(), 3);
+        assert!(!text.contains("flush chain ip6 srv6pipes xt_queue_7"));
         assert!(text.ends_with(TEXT));
     }
 }

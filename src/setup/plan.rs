@@ -22,11 +22,12 @@ use std::net::Ipv6Addr;
 
 use crate::config::Config;
 use crate::config::mark::PathNumber;
-use crate::config::model::{Device, Network, Policy};
+use crate::config::model::{Device, Network, PathKind, Policy};
 use crate::netlink::route::Route;
 use crate::netlink::rule::{Action, Masked, Rule};
 use crate::setup::ruleset::Ruleset;
 use crate::setup::sysctl::Sysctl;
+use crate::wire::sid::Locator;
 
 /// How the SRH of a SYN is learnt, once `auto` is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +65,12 @@ pub struct Plan {
 /// Plans for `config`.
 pub fn plan(config: &Config, way: CaptureWay) -> Plan {
     let mut steps = sysctls(config);
-    let paths = paths(config);
-    if !config.locators.is_empty() || paths.iter().any(|p| matches!(p.kind, Kind::Remote(_))) {
+    let routes = routes(config);
+    if routes.iter().any(|route| route.device == nfv0()) {
         steps.push(Step::Link(nfv0()));
     }
-    steps.extend(routes(config, &paths).into_iter().map(Step::Route));
-    steps.extend(rules(config, &paths).into_iter().map(Step::Rule));
+    steps.extend(routes.into_iter().map(Step::Route));
+    steps.extend(rules(config).into_iter().map(Step::Rule));
     steps.push(Step::Ruleset(Ruleset::new(config, way)));
     Plan {
         steps,
@@ -95,48 +96,11 @@ pub fn is_local_first(config: &Config, policy: &Policy) -> bool {
         .is_some_and(|first| config.locators.iter().any(|l| l.prefix.contains(*first)))
 }
 
-struct Path<'a> {
-    number: PathNumber,
-    kind: Kind<'a>,
-}
-
-enum Kind<'a> {
-    /// A policy whose first segment is ours: no rule, the mark is for the proxy to read.
-    Local,
-    /// A policy whose first segment is another router's.
-    Remote(&'a Policy),
-    Return(&'a Device, Ipv6Addr),
-}
-
-/// All policies, then all returns: the order that [`PathNumber`] counts in.
-fn paths(config: &Config) -> Vec<Path<'_>> {
-    let policies = config.policies.iter().map(|policy| {
-        if is_local_first(config, policy) {
-            Kind::Local
-        } else {
-            Kind::Remote(policy)
-        }
-    });
-    let returns = config
-        .returns
-        .iter()
-        .map(|path| Kind::Return(&path.device, path.gateway));
-    policies
-        .chain(returns)
-        .enumerate()
-        .filter_map(|(index, kind)| {
-            Some(Path {
-                number: PathNumber::from_index(index)?,
-                kind,
-            })
-        })
-        .collect()
-}
-
 fn sysctls(config: &Config) -> Vec<Step> {
     let mut list: Vec<Sysctl> = Vec::new();
     if !config.locators.is_empty() {
         list.push(Sysctl::seg6_enabled("all"));
+        list.push(Sysctl::tcp_mtu_probing());
     }
     for device in config.locators.iter().flat_map(|l| &l.devices) {
         let sysctl = Sysctl::seg6_enabled(device.as_str());
@@ -151,32 +115,33 @@ fn sysctls(config: &Config) -> Vec<Step> {
     list.into_iter().map(Step::Sysctl).collect()
 }
 
-fn routes(config: &Config, paths: &[Path<'_>]) -> Vec<Route> {
+fn routes(config: &Config) -> Vec<Route> {
     let mut list: Vec<Route> = config
         .locators
         .iter()
         .map(|locator| Route {
             destination: Network {
                 address: locator.prefix.address(),
-                length: 80,
+                length: Locator::PREFIX_LENGTH,
             },
             ..local(nfv0(), Route::TABLE_LOCAL)
         })
         .collect();
     list.push(local(lo(), config.main.table));
-    for path in paths {
-        let table = table(config, path.number);
-        list.push(match path.kind {
-            Kind::Local => continue,
-            Kind::Remote(policy) => Route {
+    for (number, kind) in config.paths() {
+        let table = table(config, number);
+        list.push(match kind {
+            // Its flows start in our own proxy: the mark is for that to read.
+            PathKind::Policy(policy) if is_local_first(config, policy) => continue,
+            PathKind::Policy(policy) => Route {
                 local: false,
                 segments: policy.segments.clone(),
                 ..local(nfv0(), table)
             },
-            Kind::Return(device, gateway) => Route {
+            PathKind::Return(path) => Route {
                 local: false,
-                gateway: Some(gateway),
-                ..local(device.clone(), table)
+                gateway: Some(path.gateway),
+                ..local(path.device.clone(), table)
             },
         });
     }
@@ -202,7 +167,7 @@ const EVERYTHING: Network = Network {
 /// Where a remote policy's packets go on once they carry their SRH; above the last path's rule.
 const END: u32 = 300;
 
-fn rules(config: &Config, paths: &[Path<'_>]) -> Vec<Rule> {
+fn rules(config: &Config) -> Vec<Rule> {
     let mark = config.main.mark;
     let base = config.main.preference;
     let rule = |offset: u32, action| Rule {
@@ -228,15 +193,13 @@ fn rules(config: &Config, paths: &[Path<'_>]) -> Vec<Rule> {
         rule(2, Action::Nop),
     ];
     let mut jumps = false;
-    for path in paths {
-        let index = u32::try_from(path.number.index()).expect("a path's index is below 125");
-        let lookup = rule(4 + 2 * index, Action::Lookup(table(config, path.number)));
-        match path.kind {
-            Kind::Local => {}
-            Kind::Remote(policy) => {
-                let value = mark.path(path.number);
+    for (number, kind) in config.paths() {
+        let lookup = rule(4 + 2 * index(number), Action::Lookup(table(config, number)));
+        match kind {
+            PathKind::Policy(policy) if is_local_first(config, policy) => {}
+            PathKind::Policy(policy) => {
                 let masked = Some(Masked {
-                    value,
+                    value: mark.path(number),
                     mask: mark.mask(),
                 });
                 jumps = true;
@@ -246,17 +209,17 @@ fn rules(config: &Config, paths: &[Path<'_>]) -> Vec<Rule> {
                         address: *first,
                         length: 128,
                     }),
-                    ..rule(3 + 2 * index, Action::Goto(end))
+                    ..rule(3 + 2 * index(number), Action::Goto(end))
                 });
                 list.push(Rule {
                     mark: masked,
                     ..lookup
                 });
             }
-            Kind::Return(..) => list.push(Rule {
+            PathKind::Return(_) => list.push(Rule {
                 device: Some(lo()),
                 mark: Some(Masked {
-                    value: mark.local_path(path.number),
+                    value: mark.local_path(number),
                     mask: mark.mask(),
                 }),
                 ..lookup
@@ -270,8 +233,11 @@ fn rules(config: &Config, paths: &[Path<'_>]) -> Vec<Rule> {
 }
 
 fn table(config: &Config, path: PathNumber) -> u32 {
-    let index = u32::try_from(path.index()).expect("a path's index is below 125");
-    config.main.table.saturating_add(1 + index)
+    config.main.table.saturating_add(1 + index(path))
+}
+
+fn index(path: PathNumber) -> u32 {
+    u32::try_from(path.index()).expect("a path's index is below PathNumber::MAX")
 }
 
 fn devices(config: &Config) -> Vec<(Device, u32)> {
@@ -299,7 +265,14 @@ impl fmt::Display for Step {
             ),
             Self::Route(route) => write!(f, "ip -6 route add {route}"),
             Self::Rule(rule) => write!(f, "ip -6 rule add {rule}"),
-            Self::Ruleset(ruleset) => write!(f, "nft -f - <<'END'\n{}END", ruleset.text),
+            Self::Ruleset(ruleset) => {
+                if ruleset.by_xtables.is_some() {
+                    f.write_str(
+                        "# where the kernel has no nft queue: a chain with xtables' NFQUEUE\n",
+                    )?;
+                }
+                write!(f, "nft -f - <<'END'\n{}END", ruleset.text)
+            }
         }
     }
 }

@@ -17,43 +17,78 @@
 //!   the raw write as `ip6 daddr set`.
 //! - `tproxy` breaks off its rule when nobody listens: the rules behind it are what happens then.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::mark::{MarkMask, PathNumber};
-use crate::config::model::{Device, Locator, Network, OnFailure, Policy, PortRange};
+use crate::config::model::{Device, Locator, OnFailure, PathKind, Policy};
 use crate::setup::plan::{CaptureWay, is_local_first};
+use crate::setup::quoted;
+use crate::setup::selector::{self, NOT_FOR_US, from, networks, plain};
 
 /// Our table, in both spellings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ruleset {
     /// As nft's language says it.
     pub text: String,
-    /// For a kernel without nft's `queue`: the number of the queue, and the text that jumps to
-    /// the chain [`XT_QUEUE`] instead.
-    pub xtables: Option<(u16, String)>,
+    /// What takes its place on a kernel without nft's `queue`.
+    pub by_xtables: Option<ByXtables>,
+}
+
+/// Our table for a kernel that has xtables' NFQUEUE only: SYNs jump to a chain whose one rule
+/// nft's language cannot say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByXtables {
+    /// The number of the queue.
+    pub queue: u16,
+    /// The chain; its name has the number, so that it never has to be filled anew.
+    pub chain: String,
+    /// The table, with the chain empty.
+    pub text: String,
 }
 
 /// Our table's name; its family is `ip6`.
 pub const TABLE: &str = "srv6pipes";
-/// The chain that holds the xtables NFQUEUE rule.
-pub const XT_QUEUE: &str = "xt_queue";
 
 impl Ruleset {
     /// Renders the table.
     pub fn new(config: &Config, way: CaptureWay) -> Self {
         let queue = config.main.queue;
-        let native = format!("queue num {queue} bypass");
-        match way {
-            CaptureWay::SavedSyn => Self {
+        if way == CaptureWay::SavedSyn {
+            return Self {
                 text: render(config, None),
-                xtables: None,
-            },
-            CaptureWay::Nfqueue => Self {
-                text: render(config, Some(&native)),
-                xtables: Some((queue, render(config, Some("jump xt_queue")))),
-            },
+                by_xtables: None,
+            };
+        }
+        let chain = xtables_chain(queue);
+        Self {
+            text: render(config, Some(&Hold::Queue(queue))),
+            by_xtables: Some(ByXtables {
+                queue,
+                text: render(config, Some(&Hold::Jump(chain.clone()))),
+                chain,
+            }),
+        }
+    }
+}
+
+/// The name of the chain that holds the xtables rule for `queue`.
+pub fn xtables_chain(queue: u16) -> String {
+    format!("xt_queue_{queue}")
+}
+
+/// How a SYN gets into the queue.
+enum Hold {
+    Queue(u16),
+    Jump(String),
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queue(queue) => write!(f, "queue num {queue} bypass"),
+            Self::Jump(chain) => write!(f, "jump {chain}"),
         }
     }
 }
@@ -72,7 +107,7 @@ const CLEAR_SEGMENTS_LEFT: &str = "@nh,344,8 set 0";
 const RESET: &str = "reject with tcp reset";
 const FLOW: &str = "ip6 saddr . tcp sport . ip6 daddr . tcp dport";
 
-fn render(config: &Config, queue: Option<&str>) -> String {
+fn render(config: &Config, hold: Option<&Hold>) -> String {
     let rules = Rules {
         config,
         mark: config.main.mark,
@@ -90,15 +125,17 @@ fn render(config: &Config, queue: Option<&str>) -> String {
              \t}\n",
         );
     }
-    if queue.is_some_and(|verb| verb.contains(XT_QUEUE)) {
-        chain(&mut text, XT_QUEUE, None, &[]);
+    if let Some(Hold::Jump(name)) = hold {
+        chain(&mut text, name, None, &[]);
     }
-    if let Some(queue) = queue {
+    if let Some(hold) = hold {
         let hook = "type filter hook prerouting priority mangle - 1";
-        chain(&mut text, "hold", Some(hook), &rules.hold(queue));
+        chain(&mut text, "hold", Some(hook), &rules.hold(hold));
     }
+    let to_us = rules.set(rules.mark.local());
+    chain(&mut text, quoted::CHAIN, None, &quoted::rules(&to_us));
     let hook = "type filter hook prerouting priority mangle";
-    let prerouting = rules.prerouting(queue.is_some());
+    let prerouting = rules.prerouting(hold.is_some());
     chain(&mut text, "prerouting", Some(hook), &prerouting);
     let clamp = rules.clamp();
     if !clamp.is_empty() {
@@ -128,22 +165,19 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     /// SYNs that the capture of `nfqueue` wants to see before anything else happens to them.
-    fn hold(&self, queue: &str) -> Vec<String> {
-        let mut list: Vec<String> = self
-            .config
-            .locators
-            .iter()
-            .map(|l| {
-                let from = from(&l.devices);
-                format!("{from} ip6 daddr {} rt type 4 {SYN} {queue}", l.prefix)
-            })
-            .collect();
+    fn hold(&self, hold: &Hold) -> Vec<String> {
+        let mut list = Vec::new();
+        for locator in &self.config.locators {
+            list.extend(stranger(locator));
+            let (from, prefix) = (from(&locator.devices), locator.prefix);
+            list.push(format!("{from} ip6 daddr {prefix} rt type 4 {SYN} {hold}"));
+        }
         for (path, policy) in self.policies() {
             let plain = plain(policy);
             // The first policy that matches wins: a remote one ends the search.
             list.push(if is_local_first(self.config, policy) {
                 let mark = self.set(self.mark.path(path));
-                format!("{plain} {SYN} {NOT_FOR_US} {mark} {queue}")
+                format!("{plain} {SYN} {NOT_FOR_US} {mark} {hold}")
             } else {
                 format!("{plain} {SYN} accept")
             });
@@ -157,6 +191,7 @@ impl Rules<'_> {
             list.extend(self.refused());
         }
         for locator in &self.config.locators {
+            list.extend(stranger(locator));
             self.syn_to_us(locator, &mut list);
             nobody_listens(locator, self.timeout(), &mut list);
             self.rest_of_flow(locator, &mut list);
@@ -174,11 +209,7 @@ impl Rules<'_> {
         // swallow a new connection that has nothing to do with us.
         let local = self.set(self.mark.local());
         list.push(format!("{NOT_SYN} socket transparent 1 {local} accept"));
-        // Errors about what our outbound sockets sent.
-        list.push(format!(
-            "icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, \
-             parameter-problem }} socket transparent 1 {local} accept"
-        ));
+        list.push(quoted::JUMP.to_owned());
         for (path, policy) in self.policies() {
             if !is_local_first(self.config, policy) {
                 let mark = self.set(self.mark.path(path));
@@ -263,7 +294,7 @@ impl Rules<'_> {
         self.policies()
             .filter(|(_, policy)| !is_local_first(self.config, policy))
             .map(|(_, policy)| {
-                let back = selector("oifname", policy, "saddr", "sport");
+                let back = selector::back(policy);
                 let size = largest_segment(policy);
                 format!("{back} {SYN_ACK} tcp option maxseg size set {size} accept")
             })
@@ -271,20 +302,17 @@ impl Rules<'_> {
     }
 
     fn policies(&self) -> impl Iterator<Item = (PathNumber, &Policy)> {
-        self.config
-            .policies
-            .iter()
-            .enumerate()
-            .filter_map(|(index, policy)| Some((PathNumber::from_index(index)?, policy)))
+        self.config.paths().filter_map(|(number, kind)| match kind {
+            PathKind::Policy(policy) => Some((number, policy)),
+            PathKind::Return(_) => None,
+        })
     }
 
     fn return_of(&self, device: &Device) -> Option<PathNumber> {
-        let index = self
-            .config
-            .returns
-            .iter()
-            .position(|r| r.device == *device)?;
-        PathNumber::from_index(self.config.policies.len() + index)
+        self.config.paths().find_map(|(number, kind)| match kind {
+            PathKind::Return(path) if path.device == *device => Some(number),
+            _ => None,
+        })
     }
 
     fn set(&self, value: u32) -> String {
@@ -295,6 +323,16 @@ impl Rules<'_> {
     fn timeout(&self) -> Duration {
         self.config.main.idle_timeout
     }
+}
+
+/// Whoever may not name our SIDs gets no answer. Not only SYNs: the kernel would carry on the
+/// rest.
+fn stranger(locator: &Locator) -> Option<String> {
+    let friends = networks(&locator.sources)?;
+    let prefix = locator.prefix;
+    Some(format!(
+        "ip6 daddr {prefix} rt type 4 ip6 saddr != {friends} drop"
+    ))
 }
 
 /// Never deliver locally without `tproxy`: a listener of this router, its web server say, would
@@ -313,51 +351,6 @@ fn nobody_listens(locator: &Locator, timeout: Duration, list: &mut Vec<String>) 
     });
     // Headers we cannot rewrite, or @bypassed is full.
     list.push(format!("ip6 daddr {prefix} rt type 4 {SYN} drop"));
-}
-
-/// The router's own addresses stay reachable under a policy without destinations.
-const NOT_FOR_US: &str = "fib daddr type unicast";
-
-/// Packets that a policy is about and that do not have an SRH.
-fn plain(policy: &Policy) -> String {
-    let selector = selector("iifname", policy, "daddr", "dport");
-    format!("{selector} exthdr rt missing")
-}
-
-fn selector(device: &str, policy: &Policy, address: &str, port: &str) -> String {
-    let mut text = format!("{device} {}", names(&policy.devices));
-    if !policy.dests.is_empty() {
-        let list = joined(policy.dests.iter().map(Network::to_string));
-        let _ = write!(text, " ip6 {address} {{ {list} }}");
-    }
-    if policy.ports.is_empty() {
-        text.push_str(" meta l4proto tcp");
-    } else {
-        let list = joined(policy.ports.iter().map(ports));
-        let _ = write!(text, " tcp {port} {{ {list} }}");
-    }
-    text
-}
-
-fn ports(range: &PortRange) -> String {
-    if range.first == range.last {
-        range.first.to_string()
-    } else {
-        format!("{}-{}", range.first, range.last)
-    }
-}
-
-fn from(devices: &[Device]) -> String {
-    format!("iifname {}", names(devices))
-}
-
-fn names(devices: &[Device]) -> String {
-    let list = joined(devices.iter().map(|device| format!("\"{device}\"")));
-    format!("{{ {list} }}")
-}
-
-fn joined(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(", ")
 }
 
 fn refresh(timeout: Duration) -> String {

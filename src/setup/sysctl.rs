@@ -26,6 +26,17 @@ impl Sysctl {
         }
     }
 
+    /// Lets TCP try smaller segments when large ones vanish (4.1, per namespace). A connection with
+    /// an SRH depends on it: Linux notes a path MTU under the connection's final destination
+    /// (`__ip6_rt_update_pmtu`), and looks it up under the first segment
+    /// (`inet6_csk_route_socket`).
+    pub fn tcp_mtu_probing() -> Self {
+        Self {
+            key: "net/ipv4/tcp_mtu_probing".to_owned(),
+            value: "1".to_owned(),
+        }
+    }
+
     /// Lets accepted sockets carry the mark of their SYN (3.16).
     pub fn tcp_fwmark_accept() -> Self {
         Self {

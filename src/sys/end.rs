@@ -22,6 +22,9 @@ pub struct End {
     hung_up: bool,
     /// A read has found the end of the stream.
     ended: bool,
+    /// There has been urgent data: a read stops before it although there is more, and a splice
+    /// does not get past it (`tcp_recvmsg_locked`, `tcp_read_sock` in net/ipv4/tcp.c).
+    urgent: bool,
 }
 
 /// What one attempt to read, write or splice moved.
@@ -38,6 +41,7 @@ pub enum Moved {
 impl End {
     /// What to register the socket for, once.
     pub const INTEREST: EpollFlags = EpollFlags::EPOLLIN
+        .union(EpollFlags::EPOLLPRI)
         .union(EpollFlags::EPOLLOUT)
         .union(EpollFlags::EPOLLRDHUP)
         .union(EpollFlags::EPOLLET);
@@ -50,12 +54,17 @@ impl End {
             writable: false,
             hung_up: false,
             ended: false,
+            urgent: false,
         }
     }
 
     /// Takes over what epoll said.
     pub fn note(&mut self, events: EpollFlags) {
         if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP) {
+            self.readable = true;
+        }
+        if events.contains(EpollFlags::EPOLLPRI) {
+            self.urgent = true;
             self.readable = true;
         }
         if events.contains(EpollFlags::EPOLLOUT) {
@@ -82,6 +91,11 @@ impl End {
         self.ended
     }
 
+    /// Whether there has been urgent data: only reading gets past it.
+    pub fn urgent(&self) -> bool {
+        self.urgent
+    }
+
     /// A splice found nothing to read, or no room to write.
     pub fn blocked(&mut self, reading: bool) {
         if reading {
@@ -103,7 +117,7 @@ impl End {
                 Ok(n) => {
                     // A short read emptied the socket, and what comes next is a new edge. Unless
                     // the FIN is already there: its edge has passed.
-                    if n < buffer.len() && !self.hung_up {
+                    if n < buffer.len() && !self.hung_up && !self.urgent {
                         self.readable = false;
                     }
                     return Ok(Moved::Bytes(n));

@@ -48,7 +48,8 @@ impl KernelPipe {
 
     /// Moves what `source` has into the pipe, which must be empty.
     ///
-    /// `EINVAL` means that this socket cannot be spliced.
+    /// `EINVAL` means that this socket cannot be spliced. `End` may also mean urgent data in a
+    /// stream that has ended behind it: only a read knows.
     pub fn fill(&mut self, source: &mut End) -> io::Result<Moved> {
         debug_assert_eq!(self.held, 0);
         let moved = transfer(source.as_fd(), &self.write, CAPACITY)?;

@@ -7,5 +7,6 @@ pub mod end;
 pub mod kernel_pipe;
 pub mod nfqueue;
 pub mod option;
+pub mod own_address;
 pub mod raw;
 pub mod socket;

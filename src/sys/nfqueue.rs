@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::{fmt, io};
 
 use nfq::Queue;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 /// Bytes of a packet that are copied to us: headers as long as we read them, see `wire::ipv6`.
 /// `nfq` allocates this much for every packet that is held.
@@ -38,6 +39,8 @@ impl NetQueue {
         let [socket] = added.as_slice() else {
             return Err(io::Error::other("cannot tell which socket the queue uses"));
         };
+        // The crate leaves it open for the programs that we run.
+        fcntl(unowned(*socket), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         queue.bind(number)?;
         queue.set_copy_range(number, COPY)?;
         queue.set_queue_max_len(number, BACKLOG)?;
@@ -69,10 +72,14 @@ impl Drop for NetQueue {
 
 impl AsFd for NetQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: `queue` opened this descriptor and closes it when it is dropped, which is not
-        // before `self` is.
-        unsafe { BorrowedFd::borrow_raw(self.socket) }
+        unowned(self.socket)
     }
+}
+
+fn unowned<'a>(socket: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: it is the socket of a `Queue`, which closes it when it is dropped; the callers hold
+    // that queue for as long as what this returns.
+    unsafe { BorrowedFd::borrow_raw(socket) }
 }
 
 /// All netfilter netlink sockets of this process, as /proc/self/fd and SO_PROTOCOL tell.

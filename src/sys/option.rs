@@ -13,6 +13,8 @@ use libc::c_int;
 const TCP_SAVE_SYN: c_int = 27;
 /// `TCP_SAVED_SYN`, the same.
 const TCP_SAVED_SYN: c_int = 28;
+/// `ICMPV6_FILTER`, include/uapi/linux/icmpv6.h.
+const ICMP6_FILTER: c_int = 1;
 
 /// Gives a listener's accepted sockets the headers of their SYN.
 pub fn save_syn(listener: impl AsFd) -> io::Result<()> {
@@ -36,6 +38,13 @@ pub fn saved_syn(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
 /// (`IPV6_RTHDR`; net/ipv6/ipv6_sockglue.c takes type 4 since Linux 4.10).
 pub fn routing_header(socket: impl AsFd, header: &[u8]) -> io::Result<()> {
     set(socket, libc::IPPROTO_IPV6, libc::IPV6_RTHDR, header)
+}
+
+/// Takes no ICMPv6 message at all (`ICMP6_FILTER`, RFC 3542 section 3.2): the kernel would keep a
+/// copy of each for whoever never reads.
+pub fn block_icmpv6(socket: impl AsFd) -> io::Result<()> {
+    // A set bit blocks its type (struct icmp6_filter, include/uapi/linux/icmpv6.h).
+    set(socket, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &[0xff; 32])
 }
 
 fn set(socket: impl AsFd, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {

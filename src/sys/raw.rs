@@ -5,6 +5,8 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::sys::option;
+
 /// A socket that sends ICMPv6 messages; the kernel fills in the checksum (RFC 3542 section 3.1).
 #[derive(Debug)]
 pub struct Icmpv6 {
@@ -19,6 +21,7 @@ impl Icmpv6 {
             Type::RAW.nonblocking(),
             Some(Protocol::ICMPV6),
         )?;
+        option::block_icmpv6(&socket)?;
         Ok(Self { socket })
     }
 

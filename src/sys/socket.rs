@@ -5,12 +5,10 @@
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::sys::socket::{
-    SockFlag, SockaddrIn6, accept4, getpeername, getsockname, setsockopt, sockopt,
-};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use nix::sys::socket::{SockaddrIn6, getsockname, setsockopt, sockopt};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::sys::option;
 
@@ -22,8 +20,8 @@ const BACKLOG: i32 = 4096;
 ///
 /// Bound to loopback, not to `::`, for two reasons: nobody beyond this machine reaches it but by
 /// TPROXY, and an outbound socket bound to a client's address and a port equal to ours does not
-/// collide with it.
-pub fn listener(port: u16) -> io::Result<OwnedFd> {
+/// collide with it. With `saves_syn` the kernel keeps each SYN's headers until they are asked for.
+pub fn listener(port: u16, saves_syn: bool) -> io::Result<OwnedFd> {
     let socket = Socket::new(
         Domain::IPV6,
         Type::STREAM.nonblocking(),
@@ -33,7 +31,10 @@ pub fn listener(port: u16) -> io::Result<OwnedFd> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_ip_transparent_v6(true)?;
-    option::save_syn(&socket)?;
+    if saves_syn {
+        option::save_syn(&socket)?;
+    }
+    urgent_in_line(&socket)?;
     socket.bind(&SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0).into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -49,21 +50,14 @@ pub fn port_is_free(port: u16) -> io::Result<()> {
     socket.bind(&SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0).into())
 }
 
-/// Takes one connection off the listener's queue.
-pub fn accept(listener: &OwnedFd) -> io::Result<OwnedFd> {
-    let raw = accept4(
-        listener.as_raw_fd(),
-        SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC,
-    )?;
-    #[allow(unsafe_code, reason = "nix returns a bare descriptor here")]
-    // SAFETY: accept4(2) returned a new descriptor that nobody else knows.
-    let socket = unsafe { OwnedFd::from_raw_fd(raw) };
-    Ok(socket)
-}
-
-/// Who is at the other end of an accepted connection: the client.
-pub fn peer(socket: &OwnedFd) -> io::Result<SocketAddrV6> {
-    Ok(getpeername::<SockaddrIn6>(socket.as_raw_fd())?.into())
+/// Takes one connection off the listener's queue, and says who is at its other end: the client.
+/// getpeername(2) would not, of one that was reset while it waited.
+pub fn accept(listener: &OwnedFd) -> io::Result<(OwnedFd, SocketAddrV6)> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let (socket, client) = SockRef::from(listener).accept4(flags)?;
+    let client = client.as_socket_ipv6();
+    let client = client.ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))?;
+    Ok((socket.into(), client))
 }
 
 /// Our end of a connection; of an accepted one, the flow's final destination.
@@ -79,6 +73,12 @@ pub fn mark(socket: impl AsFd) -> io::Result<u32> {
 /// Sends what is written at once: the flow's sender has already decided where its segments end.
 pub fn no_delay(socket: impl AsFd) -> io::Result<()> {
     Ok(setsockopt(&socket, sockopt::TcpNoDelay, &true)?)
+}
+
+/// Leaves urgent data in the stream, where RFC 6093 section 6 wants it; accepted sockets take this
+/// over from their listener. Else the byte would be lost on the way.
+fn urgent_in_line(socket: &Socket) -> io::Result<()> {
+    socket.set_out_of_band_inline(true)
 }
 
 /// Starts to connect to `destination` by the segments of `routing_header`, from `source`.
@@ -100,6 +100,7 @@ pub fn next_segment(
     socket.set_ip_transparent_v6(true)?;
     socket.set_reuse_address(true)?;
     no_delay(&socket)?;
+    urgent_in_line(&socket)?;
     if let Some(header) = routing_header {
         option::routing_header(&socket, header)?;
     }

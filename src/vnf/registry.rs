@@ -141,6 +141,11 @@ impl Function {
         self.configured.id
     }
 
+    /// Whether this is the same function of the same file, perhaps in another version.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (self.name(), self.module()) == (other.name(), other.module())
+    }
+
     /// Its name in the module.
     pub fn name(&self) -> &str {
         &self.configured.name

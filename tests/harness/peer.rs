@@ -1,7 +1,7 @@
 //! The two ends of a flow, on ordinary `std` sockets: servers that echo, swallow or give, and a
 //! client's connection.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,6 +129,20 @@ pub fn exchange(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
+/// Reads until the connection breaks, which must be by a reset.
+pub fn assert_reset(mut stream: &TcpStream) {
+    let error = stream.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+/// As [`assert_reset`], for a reset that may come right behind the SYN-ACK.
+pub fn assert_reset_soon(connected: io::Result<TcpStream>) {
+    match connected {
+        Ok(stream) => assert_reset(&stream),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+}
+
 fn impatient(stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))
@@ -144,7 +158,7 @@ fn listen(listener: &TcpListener, habit: Habit, reports: &Sender<Report>, stop: 
                     let _unheard = reports.send(serve(&stream, client, habit));
                 });
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let mut wanted = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
                 let _again = poll(&mut wanted, PollTimeout::from(20_u8));
             }

@@ -65,10 +65,16 @@ impl Proxy {
 
     /// As [`start`](Self::start), with lines for the main section and further sections.
     pub fn start_with(lab: &Lab, i: usize, options: &str, sections: &str) -> Self {
+        Self::start_as(lab, i, |workdir| {
+            base_config(lab, i, workdir, options) + sections
+        })
+    }
+
+    /// As [`start`](Self::start), with a configuration all of its own.
+    pub fn start_as(lab: &Lab, i: usize, config: impl FnOnce(&Workdir) -> String) -> Self {
         let workdir = Workdir::new(PREFIX).unwrap();
         workdir.copy_modules(&modules()).unwrap();
-        let config = base_config(lab, i, &workdir, options) + sections;
-        let config = workdir.write("proxy.conf", &config).unwrap();
+        let config = workdir.write("proxy.conf", &config(&workdir)).unwrap();
         let daemon = Daemon::start(Path::new(PROGRAM), lab.proxy(i), &config).unwrap();
         let mut proxy = Self {
             daemon,

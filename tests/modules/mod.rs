@@ -7,6 +7,8 @@
     reason = "test code outside of test functions"
 )]
 
+pub mod uci;
+
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::unix::fs::DirBuilderExt;

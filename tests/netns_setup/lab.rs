@@ -1,8 +1,10 @@
-//! A network namespace per test, on a thread of its own, and a picture of all that set-up touches.
+//! Network namespaces, each a thread's own, and a picture of all that set-up touches.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
@@ -14,24 +16,129 @@ use srv6pipes::config::model::{
 use srv6pipes::setup::{CaptureWay, Plan, Setup, plan};
 use srv6pipes::wire::sid;
 
-/// Runs `test` in a fresh namespace with the devices `p0` and `p1.2`, both up and silent.
-pub fn in_namespace(test: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
+use crate::harness::{is_root, wait_for};
+
+/// A network namespace: a thread that lives in one. It goes away with this.
+pub struct Namespace {
+    jobs: Sender<Box<dyn FnOnce() + Send>>,
+    path: String,
+}
+
+impl Namespace {
+    /// A fresh one, with nothing but `lo`.
+    pub fn new() -> Self {
+        let (jobs, queue) = channel::<Box<dyn FnOnce() + Send>>();
+        std::thread::spawn(move || {
+            for job in queue {
+                job();
+            }
+        });
+        let mut namespace = Self {
+            jobs,
+            path: String::new(),
+        };
+        namespace.path = namespace.within(|| {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
             run("ip link set lo up");
+            let (process, thread) = (nix::unistd::getpid(), nix::unistd::gettid());
+            format!("/proc/{process}/task/{thread}/ns/net")
+        });
+        namespace
+    }
+
+    /// One with the devices `p0` and `p1.2`, both up and silent.
+    pub fn with_devices() -> Self {
+        let namespace = Self::new();
+        namespace.within(|| {
             for (device, peer) in [("p0", "q0"), ("p1.2", "q1")] {
                 run(&format!("ip link add {device} type veth peer name {peer}"));
                 run(&format!("ip link set {device} addrgenmode none up"));
                 run(&format!("ip link set {peer} addrgenmode none up"));
             }
             run("ip -6 addr add fd00:1::1/64 dev p0 nodad");
-            test();
+            // The kernel notices a new carrier in its own time, and pictures show it.
+            wait_for("four devices up", || {
+                (run("ip -o link").matches("state UP").count() == 4).then_some(())
+            });
         });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
+        namespace
+    }
+
+    /// Runs `job` in the namespace; a panic is the caller's.
+    pub fn within<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, result) = channel();
+        self.jobs
+            .send(Box::new(move || {
+                let _ = done.send(catch_unwind(AssertUnwindSafe(job)));
+            }))
+            .unwrap();
+        result
+            .recv()
+            .unwrap()
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// Client `c0` fd00:1::2 — `p0` fd00:1::1, proxy, `p1.2` fd00:5::ff — `s0` fd00:5::1, server.
+/// What the client sends to the server goes by the SID fd00:99::1:0:2a.
+pub struct Line {
+    pub client: Namespace,
+    pub proxy: Namespace,
+    pub server: Namespace,
+}
+
+impl Line {
+    /// `None` where the test has to be skipped.
+    pub fn new() -> Option<Self> {
+        is_root().then(Self::build)
+    }
+
+    fn build() -> Self {
+        let [client, proxy, server] = [(); 3].map(|()| Namespace::new());
+        let (left, right) = (client.path.clone(), server.path.clone());
+        proxy.within(move || {
+            run("ip link add p0 type veth peer name c0");
+            run("ip link add p1.2 type veth peer name s0");
+            run(&format!("ip link set c0 netns {left}"));
+            run(&format!("ip link set s0 netns {right}"));
+            for (device, address) in [("p0", "fd00:1::1"), ("p1.2", "fd00:5::ff")] {
+                run(&format!("ip -6 addr add {address}/64 dev {device} nodad"));
+                run(&format!("ip link set {device} up"));
+            }
+            std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap();
+        });
+        client.within(|| {
+            run("ip -6 addr add fd00:1::2/64 dev c0 nodad");
+            run("ip link set c0 up");
+            run("ip -6 route add default via fd00:1::1");
+            run(
+                "ip -6 route add fd00:5::1/128 encap seg6 mode inline segs fd00:99::1:0:2a \
+                 via fd00:1::1 dev c0",
+            );
+        });
+        server.within(|| {
+            run("ip -6 addr add fd00:5::1/64 dev s0 nodad");
+            run("ip link set s0 up");
+            run("ip -6 route add default via fd00:5::ff");
+            // It gets an SRH with segments_left 0 where the proxy let the flow pass.
+            for device in ["all", "s0"] {
+                let file = format!("/proc/sys/net/ipv6/conf/{device}/seg6_enabled");
+                std::fs::write(file, "1").unwrap();
+            }
+        });
+        Self {
+            client,
+            proxy,
+            server,
         }
-    });
+    }
+}
+
+/// Runs `test` in a fresh namespace with the devices `p0` and `p1.2`; skips it without root.
+pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
+    if is_root() {
+        Namespace::with_devices().within(test);
+    }
 }
 
 /// Runs a command line without quoting and returns what it prints.
@@ -42,7 +149,7 @@ pub fn run(line: &str) -> String {
 }
 
 pub fn try_run(line: &str) -> (bool, String) {
-    let mut words = line.split(' ');
+    let mut words = line.split_whitespace();
     let output = Command::new(words.next().unwrap())
         .args(words)
         .stdin(Stdio::null())
@@ -138,6 +245,7 @@ pub fn locator(prefix: &str, on_failure: OnFailure) -> Locator {
         name: "home".to_owned(),
         prefix: sid::Locator::new(prefix.parse().unwrap()).unwrap(),
         devices: vec![device("p0"), device("p1.2")],
+        sources: Vec::new(),
         on_failure,
         line: 10,
     }
@@ -161,10 +269,32 @@ pub fn policy(segment: &str) -> Policy {
     }
 }
 
+/// What the configuration's reader never lets through and nft refuses: the last step fails.
+pub const BACKWARDS: PortRange = PortRange {
+    first: 443,
+    last: 80,
+};
+
 pub fn saved_syn(config: &Config) -> Plan {
     plan(config, CaptureWay::SavedSyn)
 }
 
 pub fn apply(config: &Config, folder: &Folder) -> Setup {
     Setup::apply(saved_syn(config), &folder.journal()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A picture without what differs between two devices of the same name: index and address.
+pub fn without_numbers(picture: &str) -> String {
+    let mut lines: Vec<&str> = picture
+        .lines()
+        .map(|line| match line.split_once(": ") {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => {
+                rest.split_once("link/ether").map_or(rest, |(kept, _)| kept)
+            }
+            _ => line,
+        })
+        .collect();
+    // nft lists chains and sets in the order they were made, devices stand in that order too.
+    lines.sort_unstable();
+    lines.join("\n")
 }

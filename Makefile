@@ -1,0 +1,21 @@
+# What one types here. Every target does its own set-up; the jobs themselves are in tests/ci.sh.
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the daemon and every stock module, in target/release
+	tests/ci.sh build
+
+demo: ## two proxies between curl and nginx, in namespaces on this machine (root)
+	tests/ci.sh demo
+
+test: ## everything: style, documentation, licences, unit tests, tests in namespaces (root)
+	tests/ci.sh all
+
+lint: ## only what needs no running: format, clippy, documentation, licences
+	tests/ci.sh fmt clippy doc deny
+
+clean: ## forget what was built
+	cargo clean

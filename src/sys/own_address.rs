@@ -1,0 +1,53 @@
+//! Which addresses are this machine's own.
+//!
+//! A flow must not reach the router's own services through us: it would come from inside, past
+//! the firewall's input rules. Asked per flow, so it has to be cheap: a UDP socket that connects
+//! to an address gets that very address as its source only if it is ours (RFC 6724 rule 1). No
+//! packet is sent, and there is no list of addresses to keep up to date.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// The socket that is asked.
+#[derive(Debug)]
+pub struct OwnAddress {
+    socket: Socket,
+}
+
+impl OwnAddress {
+    /// A socket to ask; it stays in the network namespace of this thread.
+    pub fn open() -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+        Ok(Self { socket })
+    }
+
+    /// Whether `address` is assigned to this machine; an address without a route is not.
+    pub fn is(&self, address: Ipv6Addr) -> bool {
+        // Any port will do, nothing is sent: 9 is "discard".
+        let target = SocketAddrV6::new(address, 9, 0, 0);
+        if self.socket.connect(&target.into()).is_err() {
+            return false;
+        }
+        let source = self
+            .socket
+            .local_addr()
+            .ok()
+            .and_then(|a| a.as_socket_ipv6());
+        source.is_some_and(|source| *source.ip() == address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_ours_and_documentation_is_not() {
+        let own = OwnAddress::open().unwrap();
+        assert!(own.is(Ipv6Addr::LOCALHOST));
+        assert!(!own.is("2001:db8::1".parse().unwrap()));
+        assert!(own.is(Ipv6Addr::LOCALHOST));
+    }
+}

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Every job by its name: `tests/ci.sh fmt clippy`. The Makefile and continuous integration only
+# call this, so what they do can be typed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Root's shell often lacks what rustup set up for login shells.
+command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
+target=${CARGO_TARGET_DIR:-target}
+tools=$target/tools
+
+# Tests in namespaces wait more than they compute; two at a time suit a machine with two cores.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
+
+job_fmt() {
+    cargo fmt --all --check
+}
+
+job_clippy() {
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+}
+
+job_doc() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+}
+
+# Licences, sources and duplicates by deny.toml. Advisories are a job of their own: their list
+# changes without us, and a commit should not turn red because of the day it is built on.
+job_deny() {
+    cargo_deny --offline check licenses bans sources
+}
+
+job_advisories() {
+    cargo_deny check advisories
+}
+
+# Built here once (two minutes on two cores) and kept beside the build; pinned, so that a new
+# release's opinions come by a commit.
+cargo_deny() {
+    local version=0.20.2
+    if [[ "$("$tools/bin/cargo-deny" --version 2>/dev/null)" != "cargo-deny $version" ]]; then
+        cargo install cargo-deny --version "$version" --locked --quiet \
+            --root "$tools" --target-dir "$tools/build"
+        rm -rf "$tools/build"
+    fi
+    # Only so that --offline finds every manifest.
+    cargo fetch --locked --quiet
+    "$tools/bin/cargo-deny" --all-features "$@"
+}
+
+job_build() {
+    tests/deps.sh build
+    cargo build --release --locked
+}
+
+job_demo() {
+    tests/deps.sh demo
+    job_build
+    "$target/release/srv6pipes" demo
+}
+
+# The fuzz targets compile; running them is for whoever has the time.
+job_fuzz() {
+    cargo build --manifest-path tests/fuzz/Cargo.toml --locked --target-dir "$target/fuzz"
+}
+
+# As people will type them: with the release build that the README starts from.
+job_docs() {
+    job_build
+    tests/docs.sh "$target/release"
+}
+
+# Unit, golden and namespace tests of the whole workspace.
+job_test() {
+    local log=$target/test.log
+    cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log" || {
+        echo "--- what failed:"
+        grep -E '^(test .* FAILED|error: .*target)' "$log" || true
+        return 1
+    }
+    awk '/^test result:/ { passed += $4; ignored += $8 } /SKIPPED/ { skipped++ }
+        END { printf "--- tests: %d passed, 0 failed, %d ignored, %d skipped\n",
+            passed, ignored, skipped }' "$log"
+}
+
+job_all() {
+    tests/deps.sh test
+    run fmt clippy doc deny fuzz docs test
+}
+
+run() {
+    local job
+    for job in "$@"; do
+        if ! declare -F "job_$job" >/dev/null; then
+            echo "tests/ci.sh: no job '$job'; there are:" \
+                "$(declare -F | sed -n 's/^declare -f job_//p' | tr '\n' ' ')" >&2
+            exit 64
+        fi
+        echo "=== $job"
+        "job_$job"
+    done
+}
+
+run "$@"

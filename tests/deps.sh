@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Brings the programs that a job needs: `tests/deps.sh build|demo|test`. Root on Debian gets them
+# installed; everybody else is told the command to type. Nothing happens when all are there.
+set -euo pipefail
+
+# program:package
+build=(cc:gcc)
+demo=(ip:iproute2 nft:nftables ethtool:ethtool nginx:nginx-light curl:curl sha256sum:coreutils)
+test=("${build[@]}" "${demo[@]}"
+    g++:g++ make:make ip6tables:iptables ps:procps valgrind:valgrind)
+
+case ${1-} in
+    build) wanted=("${build[@]}") ;;
+    demo) wanted=("${build[@]}" "${demo[@]}") ;;
+    test) wanted=("${test[@]}") ;;
+    *) echo "usage: tests/deps.sh build|demo|test" >&2; exit 64 ;;
+esac
+
+# Where root's programs are, also for those who are not.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+
+if ! command -v cargo >/dev/null; then
+    echo "missing: cargo; see https://rustup.rs, or: apt-get install cargo (1.94 or newer)" >&2
+    exit 1
+fi
+if [[ $1 == test ]]; then
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 && continue
+        if ! command -v rustup >/dev/null; then
+            echo "missing: cargo $component" >&2
+            exit 1
+        fi
+        rustup component add "${component/fmt/rustfmt}"
+    done
+fi
+
+missing=()
+for pair in "${wanted[@]}"; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+done
+((${#missing[@]})) || exit 0
+
+install=(apt-get install --yes --no-install-recommends "${missing[@]}")
+if ! command -v apt-get >/dev/null; then
+    echo "missing, by their Debian names: ${missing[*]}" >&2
+    exit 1
+fi
+if ((EUID)); then
+    echo "missing; type: sudo ${install[*]}" >&2
+    exit 1
+fi
+
+# Debian starts a service as soon as it is installed; we only want nginx's binary. A masked unit is
+# not started, and one that is disabled afterwards does not come with the next boot either. (An own
+# policy-rc.d would do both, but it is the administrator's file, and forbids everything else that
+# is installed meanwhile.) Without systemd nginx is stopped again right after.
+systemd=false
+nginx=false
+[[ -d /run/systemd/system ]] && systemd=true
+[[ " ${missing[*]} " == *" nginx-light "* ]] && nginx=true
+unmask() {
+    systemctl --quiet unmask nginx.service
+    # Not known to systemd when the installation failed before it.
+    systemctl --quiet disable nginx.service 2>/dev/null || true
+}
+if $nginx && $systemd; then
+    systemctl --quiet mask nginx.service
+    trap unmask EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+# A machine that has never updated knows no packages, an old list names files that are gone.
+"${install[@]}" </dev/null || {
+    apt-get update
+    "${install[@]}" </dev/null
+}
+if $nginx && ! $systemd && [[ -x /etc/init.d/nginx ]]; then
+    /etc/init.d/nginx stop >/dev/null
+fi

@@ -1,0 +1,119 @@
+//! What a daemon says of itself by `status`, and what /proc says of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::proxy::Proxy;
+use super::wait_for;
+
+/// One `status --json`.
+#[derive(Debug)]
+pub struct Status(pub Value);
+
+impl Status {
+    /// Of `proxy`, now.
+    pub fn of(proxy: &Proxy) -> Self {
+        Self(proxy.json("status"))
+    }
+
+    /// One of all flows' counters.
+    pub fn counter(&self, name: &str) -> u64 {
+        number(&self.0["counters"][name], name)
+    }
+
+    /// One of a function's counters.
+    pub fn function(&self, id: u16, name: &str) -> u64 {
+        let id = format!("{id:#06x}");
+        let functions = self.0["functions"].as_array().unwrap();
+        let function = functions.iter().find(|function| function["id"] == id);
+        number(&function.unwrap_or(&Value::Null)[name], name)
+    }
+
+    /// Fails unless every flow that was accepted is accounted for: it lives, or one counter says
+    /// how it ended.
+    pub fn assert_adds_up(&self) {
+        let ends = [
+            "live_flows",
+            "finished_flows",
+            "reset_by_client_flows",
+            "reset_by_server_flows",
+            "idle_timeout_flows",
+            "ended_by_function_flows",
+            "broken_function_flows",
+            "stopped_flows",
+            "no_srh_flows",
+            "malformed_srh_flows",
+            "unknown_function_flows",
+            "ambiguous_position_flows",
+            "own_destination_flows",
+            "spawn_refused_flows",
+            "max_flows_refused_flows",
+            "no_resources_flows",
+            "next_refused_flows",
+            "next_unreachable_flows",
+            "next_timeout_flows",
+        ];
+        let sum: u64 = ends.iter().map(|name| self.counter(name)).sum();
+        assert_eq!(self.counter("accepted_flows"), sum, "{:#}", self.0);
+    }
+}
+
+fn number(value: &Value, name: &str) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("no number {name}: {value}"))
+}
+
+/// Waits until `proxy` has counted `expected`, no more and no less, and returns that status.
+pub fn counted(proxy: &Proxy, expected: &[(&str, u64)]) -> Status {
+    let mut last = None;
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait_for(&format!("{expected:?}"), || {
+            let status = Status::of(proxy);
+            let right = expected
+                .iter()
+                .all(|(name, value)| status.counter(name) == *value);
+            last = Some(status.0.clone());
+            right.then_some(status)
+        })
+    }));
+    found.unwrap_or_else(|_| panic!("waited for {expected:?}, but:\n{:#}", last.unwrap()))
+}
+
+/// The file descriptors that the daemon has open.
+pub fn descriptors(proxy: &Proxy) -> BTreeSet<usize> {
+    let entries = fs::read_dir(proc(proxy, "fd")).unwrap();
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    entries
+        .map(|entry| name(entry).to_str().unwrap().parse().unwrap())
+        .collect()
+}
+
+/// Resident memory, KiB.
+pub fn resident_kib(proxy: &Proxy) -> u64 {
+    let status = fs::read_to_string(proc(proxy, "status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let mut words = line.unwrap().split_whitespace();
+    words.nth(1).unwrap().parse().unwrap()
+}
+
+/// Processor time it has used so far, clock ticks of 10 ms (proc_pid_stat(5): utime and stime).
+pub fn ticks(proxy: &Proxy) -> u64 {
+    let stat = fs::read_to_string(proc(proxy, "stat")).unwrap();
+    // The name in brackets may hold anything; what follows it may not.
+    let (_, rest) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<u64> = rest
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse().unwrap())
+        .collect();
+    fields.iter().sum()
+}
+
+fn proc(proxy: &Proxy, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/{file}", proxy.pid()))
+}
