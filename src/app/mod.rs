@@ -104,7 +104,7 @@ fn clean(path: &Path) -> Result<(), Told> {
 
 fn doctor() -> Result<(), Told> {
     let findings = doctor::probe();
-    say(&doctor::table(&findings))?;
+    say(&doctor::table(&findings).to_string())?;
     let lacks = |finding: &doctor::Finding| finding.required && !finding.offered;
     if findings.iter().any(lacks) {
         return Err(Told);
