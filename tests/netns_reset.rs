@@ -266,9 +266,10 @@ fn a_server_that_refuses_is_a_refusal_or_a_reset_at_the_client() {
             let error = connected.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{what}");
         } else {
-            // It had to be accepted before its SRH could be read.
-            let stream = connected.unwrap();
-            assert_eq!(breaks(&stream), ErrorKind::ConnectionReset, "{what}");
+            // It had to be accepted before its SRH could be read; the reset may come so soon
+            // after that connecting itself finds it.
+            let kind = connected.map_or_else(|error| error.kind(), |stream| breaks(&stream));
+            assert_eq!(kind, ErrorKind::ConnectionReset, "{what}");
         }
         pipeline.wait_counter(2, "next_refused_flows", refused + 1);
     });

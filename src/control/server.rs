@@ -5,7 +5,7 @@ use std::fs::{File, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fmt, fs, io, iter};
@@ -21,7 +21,6 @@ const LINE: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(2);
 /// Operators listened to at once; whoever has been silent for longest makes room for one more.
 const CROWD: usize = 128;
-
 /// How long an operator is left alone who cannot be accepted: they keep the socket readable.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,9 +37,9 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
+    path: PathBuf,
     /// A descriptor to be given up for an operator: when there are no others is when they ask.
     spare: Option<File>,
-    path: PathBuf,
     /// Those whose line is not complete, the oldest first.
     asking: VecDeque<Operator>,
 }
@@ -53,8 +52,8 @@ impl Server {
         let listener = UnixListener::bind(path).map_err(failed)?;
         let server = Self {
             listener,
-            spare: File::open("/dev/null").ok(),
             path: path.to_owned(),
+            spare: File::open("/dev/null").ok(),
             asking: VecDeque::new(),
         };
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
@@ -80,11 +79,12 @@ impl Server {
             requests.extend(self.hear(operator, now));
         }
         if self.spare.is_none() {
+            // Whoever got the last one is gone, perhaps.
             self.spare = File::open("/dev/null").ok();
         }
         loop {
             match self.accept() {
-                Ok(stream) => {
+                Ok((stream, _)) => {
                     if let Some(operator) = Operator::new(stream, now) {
                         requests.extend(self.hear(operator, now));
                     }
@@ -103,16 +103,13 @@ impl Server {
 
     /// One more operator. When there are no descriptors, the spare one is given up for them, and
     /// then whoever has been silent for longest.
-    fn accept(&mut self) -> io::Result<UnixStream> {
+    fn accept(&mut self) -> io::Result<(UnixStream, SocketAddr)> {
         loop {
             match self.listener.accept() {
-                Ok((stream, _)) => return Ok(stream),
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                    if self.spare.take().is_none() && self.asking.pop_front().is_none() {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+                        && (self.spare.take().is_some() || self.asking.pop_front().is_some()) => {}
+                answer => return answer,
             }
         }
     }

@@ -11,9 +11,9 @@
 //!
 //! A reset does not overtake the bytes before it either: what the lost end had sent is carried on
 //! first, as far as the other end takes it without waiting.
-//!
 //! The clock and the worker's pools come in as arguments.
 
+mod beginning;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +29,8 @@ use crate::proxy::pipe::{Failure, Pipe, Pools, Pumped};
 use crate::proxy::stage::Chain;
 use crate::sys::end::End;
 use crate::vnf::Direction;
+
+pub use beginning::Beginning;
 
 /// How long a peer may go on sending what nobody reads, after all that is for it has been sent.
 const LINGER: Duration = Duration::from_secs(5);
@@ -86,27 +88,6 @@ pub struct Session {
     lost: Option<(Side, Outcome)>,
     idle_timeout: Duration,
     deadline: Instant,
-}
-
-/// What is needed to begin a flow.
-#[derive(Debug)]
-pub struct Beginning {
-    /// The client.
-    pub client: SocketAddrV6,
-    /// The final destination.
-    pub server: SocketAddrV6,
-    /// The SID of ours that the client's packets come to, if they have an SRH.
-    pub came_to: Option<Ipv6Addr>,
-    /// The accepted socket.
-    pub inbound: End,
-    /// The next segment's, connected or not.
-    pub outbound: End,
-    /// The functions.
-    pub chain: Chain,
-    /// How long the next segment has to answer; `None` if it has.
-    pub connect_timeout: Option<Duration>,
-    /// How long nothing may move.
-    pub idle_timeout: Duration,
 }
 
 impl Session {

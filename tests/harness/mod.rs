@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "every test binary uses another part of this")]
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+pub mod by_hand;
 pub mod counters;
 pub mod craft;
 pub mod ended;
