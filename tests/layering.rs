@@ -15,7 +15,8 @@ const LAYERS: &[&[&str]] = &[
     &["setup"],
     &["proxy"],
     &["control", "demo"],
-    &["cli", "report"],
+    &["report"],
+    &["cli"],
     &["app"],
     &["lib", "main"],
 ];

@@ -26,7 +26,7 @@ const MODES: [&str; 2] = ["nfqueue", "saved_syn"];
 /// Whoever is refused is counted in one of these.
 const REFUSALS: [&str; 6] = [
     "malformed_srh_flows",
-    "own_destination_flows",
+    "bad_destination_flows",
     "unknown_function_flows",
     "ambiguous_position_flows",
     "no_srh_flows",
@@ -265,7 +265,7 @@ fn segments_that_lead_nowhere_are_refused() {
         vec![(ROUTING, srh.bytes())]
     };
     let to_us: fn(&mut Tcp) = |tcp| tcp.server.set_ip(sid(1, 1, 0x2a));
-    let own = Counted("own_destination_flows");
+    let own = Counted("bad_destination_flows");
     play(&[
         Case {
             tcp: to_us,

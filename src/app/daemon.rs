@@ -76,6 +76,10 @@ pub fn run(path: &Path) -> Result<(), Told> {
     limits::raise_descriptors(config.main.max_flows);
     let mut daemon = Daemon::up(path, config)?;
     daemon.serve(&signals)?;
+    if daemon.proxy.shared().has_failed() {
+        log::error!("a thread of the proxy failed; stopping, all flows are reset");
+        return Err(Told);
+    }
     log::info!("stopping: {} flows are reset", daemon.live_flows());
     Ok(())
 }

@@ -72,15 +72,27 @@ fn load(path: &Path) -> Result<Config, Told> {
 
 fn check(path: &Path) -> Result<(), Told> {
     let config = load(path)?;
-    let mut missing = false;
+    let mut wrong = 0;
     for function in &config.functions {
-        let file = config.main.module_file(function);
-        if let Err(error) = vnf::trust::open(&file) {
-            eprintln!("{}:{}: {}", path.display(), function.line, Chain(&error));
-            missing = true;
-        }
+        let module = vnf::Library::open(&config.main.module_file(function));
+        let complaint = match &module {
+            Err(error) => Chain(error).to_string(),
+            Ok(library) if library.functions().iter().any(|f| f.name == function.name) => continue,
+            Ok(library) => {
+                let names = library.functions().iter().map(|f| f.name.as_str());
+                let names: Vec<&str> = names.collect();
+                format!(
+                    "{} has no function '{}', but {}",
+                    library.path().display(),
+                    function.name,
+                    names.join(", ")
+                )
+            }
+        };
+        eprintln!("{}:{}: {complaint}", path.display(), function.line);
+        wrong += 1;
     }
-    if missing {
+    if wrong > 0 {
         return Err(Told);
     }
     say(&plan(&config, daemon::capture_way(&config)).to_string())

@@ -26,6 +26,7 @@ use crate::proxy::connect::{self, Cause};
 use crate::proxy::deadlines::Deadlines;
 use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
 use crate::proxy::runtime::Runtime;
+use crate::proxy::threads::Ended;
 use crate::proxy::worker::Command;
 use crate::proxy::{Answered, Shared};
 use crate::sys::nfqueue::NetQueue;
@@ -39,6 +40,9 @@ const QUEUE: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
 /// How often flows are looked for whose client never went on.
 const SWEEP: Duration = Duration::from_secs(1);
+/// ICMPv6 errors per [`SWEEP`], so that forged SYNs cannot have us flood whom they name (RFC 4443
+/// section 2.4 f). Whoever gets none sees silence.
+const ERRORS: u32 = 100;
 
 #[derive(Debug)]
 struct Held {
@@ -66,6 +70,8 @@ pub struct Capture {
     generation: u64,
     deadlines: Deadlines<(usize, u64)>,
     swept: Instant,
+    /// ICMPv6 errors sent since `swept`.
+    errors: u32,
 }
 
 impl Capture {
@@ -96,19 +102,21 @@ impl Capture {
             generation: 0,
             deadlines: Deadlines::default(),
             swept: Instant::now(),
+            errors: 0,
         })
     }
 
     /// Serves until told to stop; SYNs held then are dropped, and sent again by their clients.
-    pub fn run(mut self) {
+    pub fn run(mut self) -> Ended {
         let mut events = [EpollEvent::empty(); 64];
         loop {
             let count = match self.epoll.wait(&mut events, self.patience()) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
                 Err(errno) => {
-                    log::error!("wait for SYNs: {errno}; no new flows from now on");
-                    return;
+                    // Only a bug can make it fail (epoll_wait(2)).
+                    log::error!("wait for SYNs: {errno}");
+                    return Ended::Failed;
                 }
             };
             for event in &events[..count] {
@@ -116,7 +124,7 @@ impl Capture {
                     QUEUE => self.receive(),
                     WAKE => {
                         if self.obey() {
-                            return;
+                            return Ended::Told;
                         }
                     }
                     index => self.answered(index),
@@ -279,6 +287,7 @@ impl Capture {
         }
         if now.saturating_duration_since(self.swept) >= SWEEP {
             self.swept = now;
+            self.errors = 0;
             for abandoned in self.table.expire(now) {
                 self.shared.counters.abandoned_flows.one();
                 socket::reset_on_close(&abandoned.outbound);
@@ -299,7 +308,9 @@ impl Capture {
         match cause {
             Cause::Refused | Cause::NoResources => self.answer_by_reset(message),
             Cause::Timeout => self.judge(message, Verdict::Drop),
+            Cause::Unreachable if self.errors >= ERRORS => self.judge(message, Verdict::Drop),
             Cause::Unreachable => {
+                self.errors += 1;
                 self.explain(&message, key, error);
                 self.judge(message, Verdict::Drop);
             }

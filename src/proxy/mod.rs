@@ -28,6 +28,10 @@ pub mod worker;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::flow::FlowTable;
 use crate::proxy::itinerary::Itinerary;
@@ -54,6 +58,7 @@ pub struct Shared {
     pub counters: Counters,
     /// Only with `nfqueue` capture.
     pub answered: Option<Arc<FlowTable<Answered>>>,
+    failed: AtomicBool,
 }
 
 impl Shared {
@@ -63,5 +68,19 @@ impl Shared {
             answered,
             ..Self::default()
         }
+    }
+
+    /// A thread cannot go on: the process shall end as by SIGTERM, and say that it failed. Whoever
+    /// started it starts it again, which mends more than three workers out of four would serve.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        if let Err(errno) = kill(Pid::this(), Signal::SIGTERM) {
+            log::error!("stop after a failure: {errno}");
+        }
+    }
+
+    /// Whether [`Self::fail`] was called.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 }

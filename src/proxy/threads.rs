@@ -1,5 +1,6 @@
 //! The workers and the capture as threads, and the wishes the control thread has of them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
@@ -45,6 +46,15 @@ struct Handle {
     wake: Arc<EventFd>,
     commands: Sender<Command>,
     thread: JoinHandle<()>,
+}
+
+/// Why a thread came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Told,
+    /// It cannot go on.
+    Failed,
 }
 
 /// The running data path.
@@ -129,11 +139,18 @@ impl Proxy {
         name: String,
         wake: Arc<EventFd>,
         commands: Sender<Command>,
-        work: impl FnOnce() + Send + 'static,
+        work: impl FnOnce() -> Ended + Send + 'static,
     ) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let watched = move || {
+            // The others could go on, but not this one's flows, and not its share of the SYNs.
+            if catch_unwind(AssertUnwindSafe(work)).unwrap_or(Ended::Failed) == Ended::Failed {
+                shared.fail();
+            }
+        };
         let thread = std::thread::Builder::new()
             .name(name)
-            .spawn(work)
+            .spawn(watched)
             .map_err(Error::Thread)?;
         self.threads.push(Handle {
             wake,
@@ -149,9 +166,8 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.tell(|| Command::Stop);
         for handle in self.threads.drain(..) {
-            if handle.thread.join().is_err() {
-                log::error!("a thread of the proxy panicked");
-            }
+            // Its panic was caught, and said.
+            let _ = handle.thread.join();
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::proxy::pipe::Pools;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::session::{Action, Session, Side};
 use crate::proxy::snapshot::{FlowSnapshot, tally};
+use crate::proxy::threads::Ended;
 use crate::sys::end::End;
 
 /// Events taken from the kernel at once.
@@ -112,17 +113,17 @@ impl Worker {
         })
     }
 
-    /// Serves until told to stop; then every flow is reset.
-    pub fn run(mut self) {
+    /// Serves until told to stop.
+    pub fn run(mut self) -> Ended {
         let mut events = [EpollEvent::empty(); EVENTS];
         loop {
             let count = match self.epoll.wait(&mut events, self.patience()) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
                 Err(errno) => {
-                    // Only a bug can make it fail (epoll_wait(2)); the other workers go on.
-                    log::error!("wait for events: {errno}; this worker ends");
-                    break;
+                    // Only a bug can make it fail (epoll_wait(2)).
+                    log::error!("wait for events: {errno}");
+                    return Ended::Failed;
                 }
             };
             self.now = Instant::now();
@@ -131,7 +132,7 @@ impl Worker {
                     LISTENER => self.accept(),
                     WAKE => {
                         if self.obey() {
-                            return self.stop();
+                            return Ended::Told;
                         }
                     }
                     data => self.notice(data, event.events()),
@@ -147,7 +148,6 @@ impl Worker {
             }
             self.expire();
         }
-        self.stop();
     }
 
     fn patience(&self) -> EpollTimeout {
@@ -342,12 +342,6 @@ impl Worker {
         session.close(outcome, &mut self.pools);
     }
 
-    fn stop(&mut self) {
-        for token in self.tokens(|_| true) {
-            self.close(token, &Outcome::Stopped);
-        }
-    }
-
     fn tokens(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Token> {
         let flows = self.flows.iter();
         flows
@@ -357,6 +351,16 @@ impl Worker {
                 generation: place.generation,
             })
             .collect()
+    }
+}
+
+/// Resets every flow, also when the worker panicked: a plain close would look like the end of
+/// their streams.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        for token in self.tokens(|_| true) {
+            self.close(token, &Outcome::Stopped);
+        }
     }
 }
 

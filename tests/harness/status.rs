@@ -48,7 +48,7 @@ impl Status {
             "malformed_srh_flows",
             "unknown_function_flows",
             "ambiguous_position_flows",
-            "own_destination_flows",
+            "bad_destination_flows",
             "spawn_refused_flows",
             "max_flows_refused_flows",
             "no_resources_flows",
