@@ -11,6 +11,7 @@
 //!
 //! A reset does not overtake the bytes before it either: what the lost end had sent is carried on
 //! first, as far as the other end takes it without waiting.
+//!
 //! The clock and the worker's pools come in as arguments.
 
 mod beginning;
