@@ -1,11 +1,8 @@
 //! The words of the command line, and nothing behind them.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use argh::FromArgs;
-
-use crate::report;
 
 /// Middleboxes for bytestreams, made explicit by IPv6 Segment Routing.
 #[derive(FromArgs, Debug)]
@@ -120,29 +117,35 @@ pub struct Demo {
 }
 
 /// `EX_USAGE` of sysexits.h: the words were wrong.
-const WRONG_WORDS: u8 = 64;
+pub const WRONG_WORDS: u8 = 64;
+
+/// What there is to say instead of doing something.
+#[derive(Debug)]
+pub enum Instead {
+    /// What was asked for, for standard output.
+    Help(String),
+    /// Why the words are wrong, for standard error; end with [`WRONG_WORDS`].
+    Complaint(String),
+}
 
 impl Cli {
-    /// The words this process was started with; or, if they are wrong or ask for help, what to
-    /// end with after it was printed.
-    pub fn from_words() -> Result<Self, ExitCode> {
+    /// The words this process was started with, if they say what to do.
+    pub fn from_words() -> Result<Self, Instead> {
         let words: Vec<String> = std::env::args_os()
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
         let arguments: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
         match Self::from_args(&["srv6pipes"], &arguments) {
             Ok(cli) if cli.version || cli.command.is_some() => Ok(cli),
-            Ok(_) => {
-                eprintln!("srv6pipes: what to do? `srv6pipes --help` lists the commands");
-                Err(ExitCode::from(WRONG_WORDS))
-            }
-            Err(exit) if exit.status.is_ok() => {
-                let said = report::say(&format!("{}\n", exit.output.trim_end()));
-                Err(said.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
-            }
+            Ok(_) => Err(Instead::Complaint(
+                "srv6pipes: what to do? `srv6pipes --help` lists the commands\n".to_owned(),
+            )),
             Err(exit) => {
-                eprintln!("{}", exit.output.trim_end());
-                Err(ExitCode::from(WRONG_WORDS))
+                let text = format!("{}\n", exit.output.trim_end());
+                Err(match exit.status {
+                    Ok(()) => Instead::Help(text),
+                    Err(()) => Instead::Complaint(text),
+                })
             }
         }
     }

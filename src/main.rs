@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use srv6pipes::app;
-use srv6pipes::cli::Cli;
+use srv6pipes::cli::{Cli, Instead, WRONG_WORDS};
+use srv6pipes::{app, report};
 
 fn main() -> ExitCode {
     // procd and systemd stamp the time themselves.
@@ -15,6 +15,16 @@ fn main() -> ExitCode {
         .init();
     match Cli::from_words() {
         Ok(cli) => app::main(cli),
-        Err(code) => code,
+        Err(Instead::Help(text)) => match report::say(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                log::error!("write to standard output: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(Instead::Complaint(text)) => {
+            eprint!("{text}");
+            ExitCode::from(WRONG_WORDS)
+        }
     }
 }

@@ -101,13 +101,16 @@ impl Server {
         }
     }
 
+    /// One more operator. When there are no descriptors, the spare one is given up for them, and
+    /// then whoever has been silent for longest.
     fn accept(&mut self) -> io::Result<(UnixStream, SocketAddr)> {
-        match self.listener.accept() {
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                self.spare = None;
-                self.listener.accept()
+        loop {
+            match self.listener.accept() {
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+                        && (self.spare.take().is_some() || self.asking.pop_front().is_some()) => {}
+                answer => return answer,
             }
-            answer => answer,
         }
     }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::ended::{Ended, to_end};
 use crate::harness::proxy::PROGRAM;
-use crate::harness::{kernel, lab};
+use crate::harness::{is_root, kernel, lab};
 use crate::modules::{TempDir, copy_rust_modules};
 
 /// Nobody's user id: what needs no root is tried without it.
@@ -191,6 +191,19 @@ fn without_a_daemon_there_is_a_clear_answer() {
             assert_eq!(ended.stdout, "");
         }
     }
+}
+
+#[test]
+fn the_doctor_ends_with_what_it_found() {
+    if !is_root() {
+        return;
+    }
+    // Root has what `run` requires, or the other tests here could not pass; nobody has not.
+    let healthy = to_end(Command::new(PROGRAM).arg("doctor")).with(0);
+    assert!(healthy.stdout.lines().count() > 5, "{healthy:?}");
+    let ill = srv6pipes(&["doctor"]).with(1);
+    assert!(ill.stdout.lines().count() > 5, "{ill:?}");
+    assert_eq!(ill.stderr, "");
 }
 
 #[test]
