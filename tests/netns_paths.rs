@@ -363,25 +363,42 @@ fn links_of_every_mtu_carry_full_packets() {
     }
 }
 
+/// Makes wire `k` carry no packet beyond IPv6's least MTU.
+fn narrow(lab: &Lab, k: usize) {
+    let (near, device) = lab.wire(k);
+    let (far, back) = match k {
+        k if k == lab.proxies() => (lab.server(), format!("to-p{k}")),
+        k => (lab.proxy(k + 1), lab.device_to_client(k + 1)),
+    };
+    for (node, device) in [(near, device), (far, back)] {
+        let line = format!("link set dev {device} mtu 1280\n");
+        node.ip(&line).unwrap();
+    }
+}
+
 #[test]
-fn a_narrow_link_in_the_middle_does_not_stop_a_flow() {
-    for (narrow, proxy) in [(0, 1), (1, 1), (2, 2)] {
+fn any_one_link_may_be_narrow() {
+    for wire in 0..=2 {
         let Some(lab) = lab(2) else { return };
-        let (near, device) = lab.wire(narrow);
-        let link = |mtu: u16| format!("link set dev {device} mtu {mtu}\n");
-        near.ip(&link(1280)).unwrap();
-        let far = match narrow {
-            0 => (lab.proxy(1), lab.device_to_client(1)),
-            1 => (lab.proxy(2), lab.device_to_client(2)),
-            _ => (lab.server(), format!("to-p{proxy}")),
-        };
-        far.0
-            .ip(&format!("link set dev {} mtu 1280\n", far.1))
-            .unwrap();
+        narrow(&lab, wire);
         let pipeline = Pipeline::in_lab(lab, &capture_option("auto"), "");
         pipeline.steer(XOR, 1);
         let taps = both_ways(&pipeline.lab, 2_000_000);
-        let (_, packet) = overheard::longest(&taps[narrow]);
-        assert_eq!(packet, 1280, "wire {narrow}");
+        let (_, packet) = overheard::longest(&taps[wire]);
+        assert_eq!(packet, 1280, "wire {wire}");
     }
+}
+
+#[test]
+fn a_router_behind_the_last_proxy_is_heard_when_it_says_packet_too_big() {
+    let Some(lab) = lab(3) else { return };
+    // Neither end of a connection sees this link, and what its router says goes to the client's
+    // address: the proxy has to take it.
+    narrow(&lab, 2);
+    let pipeline = Pipeline::in_lab(lab, &capture_option("auto"), "");
+    pipeline.lab.steer(&[sid(1, XOR, 1)]).unwrap();
+    let taps = both_ways(&pipeline.lab, 2_000_000);
+    let (_, before) = overheard::longest(&taps[1]);
+    let (_, packet) = overheard::longest(&taps[2]);
+    assert_eq!((before, packet), (1500, 1280));
 }
