@@ -309,17 +309,14 @@ fn both_ways(lab: &Lab, length: u64) -> Vec<Tap> {
 
 #[test]
 fn sixteen_segments_are_eight_of_each_proxy() {
-    let segment = |i: usize, n: u32| sid(i, XOR, n);
     for capture in CAPTURES {
         let Some(pipeline) = Pipeline::start(2, capture) else {
             return;
         };
-        // All in a row: each proxy is one hop, whatever it runs.
         for split in [8, 15, 1] {
-            let first = (1..=split).map(|n| segment(1, n));
-            let second = (1..=16 - split).map(|n| segment(2, n));
+            let first = (1..=split).map(|n| sid(1, XOR, n));
+            let second = (1..=16 - split).map(|n| sid(2, XOR, n));
             let path: Vec<Ipv6Addr> = first.chain(second).collect();
-            assert_eq!(path.len(), 16);
             let key = |last: u32| u8::try_from((1..=last).fold(0, |key, n| key ^ n)).unwrap();
             let host = Host::listen(pipeline.lab.server(), PORT);
             let seen = seen_by_server(&pipeline.lab, &host, &path);
@@ -355,33 +352,49 @@ fn links_of_every_mtu_carry_full_packets() {
             pipeline.lab.steer(&halves.concat()).unwrap();
             for (wire, tap) in both_ways(&pipeline.lab, 4_000_000).iter().enumerate() {
                 let (payload, packet) = overheard::longest(tap);
-                let what = format!("mtu {mtu}, {segments} segments, wire {wire}: {payload} bytes");
-                // Downstream has no SRH, so some segment fills its packet.
-                assert_eq!(packet, usize::from(mtu), "{what}");
+                let what = format!("mtu {mtu}, {segments} segments, wire {wire}");
+                assert_eq!(packet, usize::from(mtu), "{what}: {payload} bytes");
             }
         }
     }
 }
 
+/// Makes wire `k` carry no packet beyond IPv6's least MTU.
+fn narrow(lab: &Lab, k: usize) {
+    let (near, device) = lab.wire(k);
+    let (far, back) = match k {
+        k if k == lab.proxies() => (lab.server(), format!("to-p{k}")),
+        k => (lab.proxy(k + 1), lab.device_to_client(k + 1)),
+    };
+    for (node, device) in [(near, device), (far, back)] {
+        let line = format!("link set dev {device} mtu 1280\n");
+        node.ip(&line).unwrap();
+    }
+}
+
 #[test]
-fn a_narrow_link_in_the_middle_does_not_stop_a_flow() {
-    for (narrow, proxy) in [(0, 1), (1, 1), (2, 2)] {
+fn any_one_link_may_be_narrow() {
+    for wire in 0..=2 {
         let Some(lab) = lab(2) else { return };
-        let (near, device) = lab.wire(narrow);
-        let link = |mtu: u16| format!("link set dev {device} mtu {mtu}\n");
-        near.ip(&link(1280)).unwrap();
-        let far = match narrow {
-            0 => (lab.proxy(1), lab.device_to_client(1)),
-            1 => (lab.proxy(2), lab.device_to_client(2)),
-            _ => (lab.server(), format!("to-p{proxy}")),
-        };
-        far.0
-            .ip(&format!("link set dev {} mtu 1280\n", far.1))
-            .unwrap();
+        narrow(&lab, wire);
         let pipeline = Pipeline::in_lab(lab, &capture_option("auto"), "");
         pipeline.steer(XOR, 1);
         let taps = both_ways(&pipeline.lab, 2_000_000);
-        let (_, packet) = overheard::longest(&taps[narrow]);
-        assert_eq!(packet, 1280, "wire {narrow}");
+        let (_, packet) = overheard::longest(&taps[wire]);
+        assert_eq!(packet, 1280, "wire {wire}");
     }
+}
+
+#[test]
+fn a_router_behind_the_last_proxy_is_heard_when_it_says_packet_too_big() {
+    let Some(lab) = lab(3) else { return };
+    // Neither end of a connection sees this link, and what its router says goes to the client's
+    // address: the proxy has to take it.
+    narrow(&lab, 2);
+    let pipeline = Pipeline::in_lab(lab, &capture_option("auto"), "");
+    pipeline.lab.steer(&[sid(1, COPY, 0)]).unwrap();
+    let taps = both_ways(&pipeline.lab, 2_000_000);
+    let (_, before) = overheard::longest(&taps[1]);
+    let (_, packet) = overheard::longest(&taps[2]);
+    assert_eq!((before, packet), (1500, 1280));
 }
