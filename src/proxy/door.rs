@@ -175,8 +175,16 @@ impl Door {
                     counters: Arc::clone(&served.counters),
                 }),
                 Err(error) if served.on_failure == FunctionFailure::Pass => {
-                    served.counters.broken_flows.one();
-                    log::debug!("function {:#06x} passes: {error}", step.function);
+                    let level = if served.counters.broken_flows.first() {
+                        log::Level::Warn
+                    } else {
+                        log::Level::Debug
+                    };
+                    let id = step.function;
+                    log::log!(
+                        level,
+                        "function {id:#06x}: {error}; its flow goes on untouched"
+                    );
                 }
                 Err(error) => {
                     self.shared.counters.spawn_refused_flows.one();
