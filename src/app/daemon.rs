@@ -153,6 +153,7 @@ impl Daemon {
             for (operator, request) in self.server.requests(Instant::now()) {
                 operator.answer(&self.answer(request));
             }
+            self.server.prepare();
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fmt, fs, io, iter};
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 
 use crate::control::proto::{Error as ProtoError, MAX_LINE, Request};
@@ -78,10 +78,7 @@ impl Server {
         for operator in std::mem::take(&mut self.asking) {
             requests.extend(self.hear(operator, now));
         }
-        if self.spare.is_none() {
-            // Whoever got the last one is gone, perhaps.
-            self.spare = File::open("/dev/null").ok();
-        }
+        self.prepare();
         loop {
             match self.accept() {
                 Ok((stream, _)) => {
@@ -101,17 +98,36 @@ impl Server {
         }
     }
 
+    /// To be called when operators have been answered: the descriptor that one of them had was the
+    /// spare one, perhaps, and a flow will take it if we do not.
+    pub fn prepare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = File::open("/dev/null").ok();
+        }
+    }
+
     /// One more operator. When there are no descriptors, the spare one is given up for them, and
     /// then whoever has been silent for longest.
     fn accept(&mut self) -> io::Result<(UnixStream, SocketAddr)> {
         loop {
             match self.listener.accept() {
-                Err(error)
-                    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-                        && (self.spare.take().is_some() || self.asking.pop_front().is_some()) => {}
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                    // The kernel looks for a descriptor before it looks whether somebody waits.
+                    if !self.somebody_waits() {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    if self.spare.take().is_none() && self.asking.pop_front().is_none() {
+                        return Err(error);
+                    }
+                }
                 answer => return answer,
             }
         }
+    }
+
+    fn somebody_waits(&self) -> bool {
+        let mut listener = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+        poll(&mut listener, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     fn hear(&mut self, mut operator: Operator, now: Instant) -> Option<(Operator, Request)> {
