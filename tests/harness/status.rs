@@ -73,8 +73,14 @@ pub fn counted(proxy: &Proxy, expected: &[(&str, u64)]) -> Status {
     found.unwrap_or_else(|_| panic!("waited for {expected:?}, but:\n{:#}", last.unwrap()))
 }
 
-/// The file descriptors that the daemon has open.
+/// The file descriptors that the daemon has open, when the last operator has gone.
 pub fn descriptors(proxy: &Proxy) -> BTreeSet<usize> {
+    // proc_net(5): state 03 is a connected socket.
+    wait_for("the last operator to go", || {
+        let sockets = fs::read_to_string(proc(proxy, "net/unix")).unwrap();
+        let operator = |line: &str| line.ends_with("control.sock") && line.contains(" 03 ");
+        (!sockets.lines().any(operator)).then_some(())
+    });
     let entries = fs::read_dir(proc(proxy, "fd")).unwrap();
     let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
     entries
