@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fmt, fs, io, iter};
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 
 use crate::control::proto::{Error as ProtoError, MAX_LINE, Request};
@@ -105,6 +105,11 @@ impl Server {
     /// then whoever has been silent for longest.
     fn accept(&mut self) -> io::Result<(UnixStream, SocketAddr)> {
         loop {
+            // accept(2) looks for a descriptor before it looks whether anybody waits.
+            let mut waiting = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut waiting, PollTimeout::ZERO)? == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             match self.listener.accept() {
                 Err(error)
                     if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
