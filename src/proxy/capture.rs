@@ -136,12 +136,7 @@ impl Capture {
 
     fn patience(&self) -> EpollTimeout {
         let sweep = (!self.table.is_empty()).then_some(SWEEP);
-        let deadline = self.deadlines.wait(Instant::now());
-        match sweep.into_iter().chain(deadline).min() {
-            None => EpollTimeout::NONE,
-            Some(wait) => EpollTimeout::try_from(wait.as_millis().saturating_add(1))
-                .unwrap_or(EpollTimeout::MAX),
-        }
+        self.deadlines.timeout(Instant::now(), sweep)
     }
 
     fn obey(&mut self) -> bool {

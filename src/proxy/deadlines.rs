@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use nix::sys::epoll::EpollTimeout;
+
 /// Deadlines of values of type `T`.
 #[derive(Debug)]
 pub struct Deadlines<T: Ord> {
@@ -42,8 +44,18 @@ impl<T: Ord> Deadlines<T> {
         self.entries.pop_first()
     }
 
+    /// How long epoll may wait: until the next value comes up, or for `other` if that is less.
+    pub fn timeout(&self, now: Instant, other: Option<Duration>) -> EpollTimeout {
+        match self.wait(now).into_iter().chain(other).min() {
+            None => EpollTimeout::NONE,
+            // A millisecond more, since the timeout is rounded down.
+            Some(wait) => EpollTimeout::try_from(wait.as_millis().saturating_add(1))
+                .unwrap_or(EpollTimeout::MAX),
+        }
+    }
+
     /// How long until the next value comes up.
-    pub fn wait(&self, now: Instant) -> Option<Duration> {
+    fn wait(&self, now: Instant) -> Option<Duration> {
         self.entries
             .first()
             .map(|(when, _)| when.saturating_duration_since(now))

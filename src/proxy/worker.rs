@@ -158,12 +158,7 @@ impl Worker {
         let pause = self
             .paused
             .map(|until| until.saturating_duration_since(now));
-        match self.deadlines.wait(now).into_iter().chain(pause).min() {
-            None => EpollTimeout::NONE,
-            // A millisecond more, since the timeout is rounded down.
-            Some(wait) => EpollTimeout::try_from(wait.as_millis().saturating_add(1))
-                .unwrap_or(EpollTimeout::MAX),
-        }
+        self.deadlines.timeout(now, pause)
     }
 
     /// Does what the control thread asks; whether that is to stop.
