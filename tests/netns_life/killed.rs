@@ -64,7 +64,7 @@ fn a_restart_takes_over_and_puts_back_the_first_values_at_its_end() {
 fn a_restart_with_another_configuration_removes_what_that_does_not_have() {
     let Some(lab) = lab(1) else { return };
     let before = kernel::state(lab.proxy(1));
-    let mut proxy = Proxy::start_with(&lab, 1, CAPTURES[0], &everything(&lab, 1));
+    let mut proxy = Proxy::start_with(&lab, 1, "option preference '1000'", &everything(&lab, 1));
     proxy.kill_9();
     let text = fs::read_to_string(proxy.config_path()).unwrap();
     let (kept, _) = text.split_once("config policy").unwrap();

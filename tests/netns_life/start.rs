@@ -117,7 +117,7 @@ fn somebody_elses_device_is_named_and_kept() {
 #[test]
 fn somebody_elses_rule_between_ours_is_named_and_kept() {
     let Some(lab) = lab(1) else { return };
-    let idle = Idle::new(&lab, "", &everything(&lab, 1));
+    let idle = Idle::new(&lab, "option preference '1000'", &everything(&lab, 1));
     lab.proxy(1).ip("rule add pref 1001 lookup 7\n").unwrap();
     fails(&lab, &idle, &["preference 1001", "in the way"]);
 }

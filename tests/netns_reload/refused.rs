@@ -126,7 +126,7 @@ fn a_missing_device_is_refused_with_its_line() {
 fn a_strangers_rule_in_the_way_is_refused() {
     // Among ours only when there are policies: then they reach up to 1300.
     let Some(lab) = lab(1) else { return };
-    let proxy = Proxy::start_with(&lab, 1, CAPTURES[0], &xor());
+    let proxy = Proxy::start_with(&lab, 1, "option preference '1000'", &xor());
     lab.proxy(1).ip("rule add pref 1200 lookup 7\n").unwrap();
     let before = kernel::state(lab.proxy(1));
     more_kernel(&lab, &proxy);
