@@ -76,7 +76,11 @@ fn transfers_do_not_notice_reload_after_reload() {
         let many = few.clone() + &more(&lab);
         let over = AtomicBool::new(false);
         let transfer = || {
-            while !over.load(Ordering::Relaxed) {
+            // Bounded, for the case that the reloads fail.
+            for _ in 0..1000 {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
                 let stream = connect(lab.client(), server.address()).unwrap();
                 let echo = exchange(&stream, &text).unwrap();
                 assert!(echo == text, "the echo differs");
