@@ -8,8 +8,8 @@ mod harness;
 use std::io::{Read, Write};
 use std::net::{SocketAddrV6, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use std::thread;
+use std::time::Duration;
 
 use harness::by_hand::{ByHand, FRAGMENT, HOP_BY_HOP, Header, OPTIONS, ROUTING, Tcp, padding};
 use harness::counters::{counter, descriptors, header_errors, wait_until_nothing_is_left};
