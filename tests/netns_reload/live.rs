@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use crate::harness::lab;
 use crate::harness::noise::{bytes, sha256};
@@ -71,37 +71,35 @@ fn transfers_do_not_notice_reload_after_reload() {
         let proxy = Proxy::start_with(&lab, 1, capture, &xor());
         let server = Server::start(lab.server(), 7, Habit::Echo);
         lab.steer(&[sid(1, 1, 0x2a)]).unwrap();
-        let text = bytes(4, 3_000_000);
+        let text = bytes(4, 1_000_000);
         let few = fs::read_to_string(proxy.config_path()).unwrap();
         let many = few.clone() + &more(&lab);
         let over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let transfers: Vec<_> = (0..3)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let stream = connect(lab.client(), server.address()).unwrap();
-                        let echo = exchange(&stream, &text).unwrap();
-                        assert!(echo == text, "the echo differs");
-                        assert_eq!(server.report().sum, sha256(&xored(&text, 0x2a)));
-                    })
-                })
-                .collect();
-            let reloads = scope.spawn(|| {
-                let mut done = 0;
-                while !over.load(Ordering::Relaxed) {
-                    let config = if done % 2 == 0 { &many } else { &few };
-                    fs::write(proxy.config_path(), config).unwrap();
-                    hang_up(&proxy);
-                    done += 1;
+        let transfer = || {
+            // Bounded, for the case that the reloads fail.
+            for _ in 0..1000 {
+                if over.load(Ordering::Relaxed) {
+                    break;
                 }
-                done
-            });
-            let results: Vec<_> = transfers.into_iter().map(|t| t.join()).collect();
+                let stream = connect(lab.client(), server.address()).unwrap();
+                let echo = exchange(&stream, &text).unwrap();
+                assert!(echo == text, "the echo differs");
+                assert_eq!(server.report().sum, sha256(&xored(&text, 0x2a)));
+            }
+        };
+        thread::scope(|scope| {
+            let transfers = [(); 3].map(|()| scope.spawn(transfer));
+            for config in [&many, &few].into_iter().cycle().take(8) {
+                // A transfer that has failed says so below.
+                if transfers.iter().any(ScopedJoinHandle::is_finished) {
+                    break;
+                }
+                fs::write(proxy.config_path(), config).unwrap();
+                hang_up(&proxy);
+            }
             over.store(true, Ordering::Relaxed);
-            let done = reloads.join().unwrap();
-            assert!(done > 2, "{done} reloads fell into the transfers");
-            for result in results {
-                result.unwrap();
+            for transfer in transfers {
+                transfer.join().unwrap();
             }
         });
     }
