@@ -107,7 +107,7 @@ impl Daemon {
             })?;
         for locator in &config.locators {
             log::info!(
-                "serving {} with {} functions",
+                "serving {}, functions: {}",
                 locator.prefix,
                 runtime.functions.len()
             );
