@@ -25,7 +25,7 @@ use crate::config::model::{Capture, Main};
 use crate::config::{self, Config};
 use crate::control::proto::Request;
 use crate::control::server::Server;
-use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::{Map, Runtime};
 use crate::proxy::{Options, Proxy};
 use crate::report::Chain;
 use crate::setup::plan::{self, CaptureWay};
@@ -190,6 +190,7 @@ impl Daemon {
     /// New configuration and modules for new flows; either all of it, or nothing.
     fn take_over(&mut self) -> Result<(), String> {
         let config = config::load(&self.path).map_err(|problems| problems.to_string())?;
+        let config = config.following(&self.config);
         let fixed = needs_restart(&self.config.main, &config.main);
         if !fixed.is_empty() {
             return Err(format!(
@@ -199,14 +200,20 @@ impl Daemon {
             ));
         }
         let registry = modules(&self.path, &config, Some(&self.registry))?;
-        if let Some(setup) = &mut self.undo.0 {
-            setup
-                .transition(plan::plan(&config, capture_way(&config)))
-                .map_err(|error| placed(&self.path, &error))?;
+        let mut next = Runtime::new(&config, &registry, Some(&self.runtime));
+        // The kernel goes over in steps, and SYNs do not wait: whatever it may mark them with, the
+        // workers must know what that means.
+        self.proxy
+            .reload(&Arc::new(self.runtime.on_the_way_to(&next)));
+        if let Some(setup) = &mut self.undo.0
+            && let Err(error) = setup.transition(plan::plan(&config, capture_way(&config)))
+        {
+            self.proxy.reload(&self.runtime);
+            return Err(placed(&self.path, &error));
         }
         limits::raise_descriptors(config.main.max_flows);
-        limits::raise_descriptors(config.main.max_flows);
-        self.runtime = Arc::new(Runtime::new(&config, &registry, Some(&self.runtime)));
+        next.map = next.map.with_policies_of(&Map::new(&self.config));
+        self.runtime = Arc::new(next);
         self.proxy.reload(&self.runtime);
         self.registry = registry;
         self.config = config;

@@ -17,7 +17,8 @@ pub struct MarkMask {
     pub shift: u8,
 }
 
-/// Number of a policy or return: policies in file order from 1, then returns.
+/// Number of a policy or return: in file order from 1, policies first; after a reload as
+/// [`Numbers`](crate::config::numbers::Numbers) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathNumber(u8);
 

@@ -12,6 +12,7 @@ mod fields;
 pub mod mark;
 pub mod model;
 mod nearest;
+pub mod numbers;
 mod print;
 pub mod problem;
 mod read;

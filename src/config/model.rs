@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::mark::{MarkMask, PathNumber};
+use crate::config::numbers::Numbers;
 use crate::wire::sid::Locator as LocatorPrefix;
 
 /// Everything one configuration file says.
@@ -20,6 +21,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// `config return`, in file order; devices are unique.
     pub returns: Vec<ReturnPath>,
+    /// What packet marks call the policies and returns.
+    pub numbers: Numbers,
 }
 
 impl Config {
@@ -27,7 +30,13 @@ impl Config {
     pub fn paths(&self) -> impl Iterator<Item = (PathNumber, PathKind<'_>)> {
         let policies = self.policies.iter().map(PathKind::Policy);
         let paths = policies.chain(self.returns.iter().map(PathKind::Return));
-        (0..).map_while(PathNumber::from_index).zip(paths)
+        (0..).map_while(|index| self.numbers.at(index)).zip(paths)
+    }
+
+    /// The same, to take the place of `old` while it runs.
+    pub fn following(mut self, old: &Self) -> Self {
+        self.numbers = Numbers::following(old, &self);
+        self
     }
 }
 

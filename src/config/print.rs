@@ -15,6 +15,7 @@ impl Display for Config {
             functions,
             policies,
             returns,
+            numbers: _,
         } = self;
         locators
             .iter()

@@ -10,6 +10,7 @@ use crate::config::fields::Fields;
 use crate::config::mark::PathNumber;
 use crate::config::model::{Config, Function, Locator, Main, Policy, ReturnPath};
 use crate::config::nearest::nearest;
+use crate::config::numbers::Numbers;
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::schema::{self, SectionKind};
 use crate::config::uci::{Section, Text};
@@ -101,6 +102,7 @@ pub fn config(text: &Text) -> Result<Config, Vec<Problem>> {
             functions,
             policies,
             returns,
+            numbers: Numbers::default(),
         }),
         _ => Err(problems),
     }

@@ -144,7 +144,10 @@ impl Capture {
         let _ = self.wake.read();
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Runtime(runtime) => self.runtime = runtime,
+                Command::Runtime(runtime, done) => {
+                    self.runtime = runtime;
+                    let _ = done.send(());
+                }
                 Command::Flows(_) => {}
                 Command::Stop => return true,
             }

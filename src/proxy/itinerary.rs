@@ -118,7 +118,7 @@ impl Itinerary {
 
     /// The way that a policy of ours says, for a SYN without an SRH.
     pub fn of_policy(syn: &Syn, path: PathNumber, map: &Map) -> Result<Self, Refusal> {
-        let way = map.policies.get(path.index()).ok_or(Refusal::NoSrh)?;
+        let way = map.policies.get(&path).ok_or(Refusal::NoSrh)?;
         let mut itinerary = Self::of_way(way, ends(syn), map)?;
         let remaining = way.get(itinerary.steps.len()..).unwrap_or(&[]);
         itinerary.routing_header = rthdr::build(remaining).map_err(Refusal::Malformed)?;

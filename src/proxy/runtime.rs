@@ -8,8 +8,8 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::mark::MarkMask;
-use crate::config::model::{Config, FunctionFailure};
+use crate::config::mark::{MarkMask, PathNumber};
+use crate::config::model::{Config, FunctionFailure, PathKind};
 use crate::proxy::itinerary::{Itinerary, Refusal};
 use crate::stats::FunctionCounters;
 use crate::sys::own_address::OwnAddress;
@@ -32,11 +32,33 @@ pub struct Served {
 pub struct Map {
     /// Our prefixes.
     pub locators: Vec<Locator>,
-    /// Segments of each policy in the order of travel; the index is that of its path number.
-    pub policies: Vec<Vec<Ipv6Addr>>,
+    /// Segments of each policy in the order of travel.
+    pub policies: HashMap<PathNumber, Vec<Ipv6Addr>>,
 }
 
 impl Map {
+    /// What `config` says.
+    pub fn new(config: &Config) -> Self {
+        let policies = config.paths().filter_map(|(number, kind)| match kind {
+            PathKind::Policy(policy) => Some((number, policy.segments.clone())),
+            PathKind::Return(_) => None,
+        });
+        Self {
+            locators: config.locators.iter().map(|l| l.prefix).collect(),
+            policies: policies.collect(),
+        }
+    }
+
+    /// Also where the policies of `other` lead that have numbers of their own: SYNs that were
+    /// marked by it are still to come.
+    pub fn with_policies_of(mut self, other: &Self) -> Self {
+        for (number, segments) in &other.policies {
+            let segments = || segments.clone();
+            self.policies.entry(*number).or_insert_with(segments);
+        }
+        self
+    }
+
     /// Whether a SID is one of ours.
     pub fn owns(&self, address: Ipv6Addr) -> bool {
         self.locators
@@ -82,15 +104,30 @@ impl Runtime {
             ))
         });
         Self {
-            map: Map {
-                locators: config.locators.iter().map(|l| l.prefix).collect(),
-                policies: config.policies.iter().map(|p| p.segments.clone()).collect(),
-            },
+            map: Map::new(config),
             functions: functions.collect(),
             mark: config.main.mark,
             max_flows: config.main.max_flows,
             idle_timeout: config.main.idle_timeout,
             connect_timeout: config.main.connect_timeout,
+        }
+    }
+
+    /// This one, while the kernel goes over to `next`: it also understands what the kernel may
+    /// say already.
+    pub fn on_the_way_to(&self, next: &Self) -> Self {
+        let mut map = self.map.clone().with_policies_of(&next.map);
+        map.locators.extend(&next.map.locators);
+        let mut functions = next.functions.clone();
+        functions.extend(
+            self.functions
+                .iter()
+                .map(|(id, served)| (*id, served.clone())),
+        );
+        Self {
+            map,
+            functions,
+            ..*self
         }
     }
 

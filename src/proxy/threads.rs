@@ -97,9 +97,15 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// New flows take this configuration.
+    /// New flows take this configuration, all of them when this returns; but those of a worker that
+    /// is too busy to answer take it later.
     pub fn reload(&self, runtime: &Arc<Runtime>) {
-        self.tell(|| Command::Runtime(Arc::clone(runtime)));
+        let (done, answers) = mpsc::channel();
+        self.tell(|| Command::Runtime(Arc::clone(runtime), done.clone()));
+        drop(done);
+        let until = Instant::now() + PATIENCE;
+        let left = || until.saturating_duration_since(Instant::now());
+        while answers.recv_timeout(left()).is_ok() {}
     }
 
     /// All live flows; those of a worker that is too busy to answer are missing.

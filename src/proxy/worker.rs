@@ -37,8 +37,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What the control thread asks of a worker.
 #[derive(Debug)]
 pub enum Command {
-    /// New flows take this configuration.
-    Runtime(Arc<Runtime>),
+    /// New flows take this configuration; say when they do.
+    Runtime(Arc<Runtime>, Sender<()>),
     /// Say which flows there are.
     Flows(Sender<Vec<FlowSnapshot>>),
     /// Reset all flows and end.
@@ -167,7 +167,11 @@ impl Worker {
         let _ = self.wake.read();
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Runtime(runtime) => self.take_over(runtime),
+                Command::Runtime(runtime, done) => {
+                    self.take_over(runtime);
+                    // Whoever has given up waiting goes on without.
+                    let _ = done.send(());
+                }
                 Command::Flows(reply) => {
                     let flows = self
                         .flows

@@ -21,6 +21,17 @@ pub struct Setup {
     plan: Plan,
 }
 
+/// What goes first when one plan takes the place of another.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    /// Undoing: what a killed run left may stand where the new things go.
+    OldFirst,
+    /// Doing: a running proxy's packets must find their rules and routes at every moment. Nothing
+    /// of the new plan stands where the old one's things are, since paths keep their numbers
+    /// (`config::numbers`).
+    NewFirst,
+}
+
 #[derive(Debug)]
 struct State {
     kernel: Kernel,
@@ -44,7 +55,7 @@ impl Setup {
             let closed = state.journal.close(remains);
             return Err(stuck(error, closed.err().into_iter().collect()));
         }
-        if let Err(error) = state.reach(&plan) {
+        if let Err(error) = state.reach(&plan, Order::OldFirst) {
             return Err(stuck(error, state.revert().1));
         }
         Ok(Self {
@@ -62,8 +73,9 @@ impl Setup {
             return Ok(());
         };
         state.preflight(&plan)?;
-        if let Err(error) = state.reach(&plan) {
-            let left = state.reach(&self.plan).err().into_iter().collect();
+        if let Err(error) = state.reach(&plan, Order::NewFirst) {
+            let back = state.reach(&self.plan, Order::OldFirst);
+            let left = back.err().into_iter().collect();
             return Err(stuck(error, left));
         }
         self.plan = plan;
@@ -195,20 +207,46 @@ impl State {
     }
 
     /// Undoes what `plan` does not have, does what it has.
-    fn reach(&mut self, plan: &Plan) -> Result<(), Error> {
-        let wanted: Vec<Option<Entry>> = plan.steps.iter().map(entry_of).collect();
-        let obsolete = |entry: &Entry| match entry {
-            // Put back last, when nothing of ours needs them any more.
-            Entry::Sysctl { .. } => false,
-            entry => !wanted.iter().flatten().any(|w| w == entry),
-        };
+    fn reach(&mut self, plan: &Plan, order: Order) -> Result<(), Error> {
         let old: Vec<Entry> = self.journal.entries().to_vec();
-        for entry in old.iter().rev().filter(|e| obsolete(e)) {
-            self.kernel.undo(entry)?;
-            self.journal.remove(entry)?;
+        match order {
+            Order::OldFirst => {
+                self.undo_obsolete(&old, plan)?;
+                self.take(plan)?;
+            }
+            Order::NewFirst => {
+                self.take(plan)?;
+                self.undo_obsolete(&old, plan)?;
+            }
         }
-        for (step, entry) in plan.steps.iter().zip(&wanted) {
-            match (step, entry) {
+        // Put back last, when nothing of ours needs them any more.
+        let wants = |key: &str| {
+            let mut steps = plan.steps.iter();
+            steps.any(|s| matches!(s, Step::Sysctl(sysctl) if sysctl.key == key))
+        };
+        for entry in old.iter().rev() {
+            if matches!(entry, Entry::Sysctl { key, .. } if !wants(key)) {
+                self.kernel.undo(entry)?;
+                self.journal.remove(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn undo_obsolete(&mut self, old: &[Entry], plan: &Plan) -> Result<(), Error> {
+        let wanted: Vec<Entry> = plan.steps.iter().filter_map(entry_of).collect();
+        for entry in old.iter().rev() {
+            if !matches!(entry, Entry::Sysctl { .. }) && !wanted.contains(entry) {
+                self.kernel.undo(entry)?;
+                self.journal.remove(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, plan: &Plan) -> Result<(), Error> {
+        for step in &plan.steps {
+            match (step, entry_of(step)) {
                 (Step::Sysctl(sysctl), _) => self.set(sysctl)?,
                 (Step::Ruleset(ruleset), _) => {
                     if !self.knows(&Entry::Table) {
@@ -216,19 +254,8 @@ impl State {
                     }
                     nft::apply(&mut self.kernel.netfilter, ruleset)?;
                 }
-                (_, Some(entry)) => self.add(entry)?,
+                (_, Some(entry)) => self.add(&entry)?,
                 (_, None) => {}
-            }
-        }
-        let keys = |key: &str| {
-            plan.steps
-                .iter()
-                .any(|s| matches!(s, Step::Sysctl(sysctl) if sysctl.key == key))
-        };
-        for entry in old.iter().rev() {
-            if matches!(entry, Entry::Sysctl { key, .. } if !keys(key)) {
-                self.kernel.undo(entry)?;
-                self.journal.remove(entry)?;
             }
         }
         Ok(())

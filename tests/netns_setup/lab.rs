@@ -13,6 +13,7 @@ use srv6pipes::config::mark::MarkMask;
 use srv6pipes::config::model::{
     Capture, Device, Locator, Main, Network, OnFailure, Policy, PortRange, ReturnPath,
 };
+use srv6pipes::config::numbers::Numbers;
 use srv6pipes::setup::{CaptureWay, Plan, Setup, plan};
 use srv6pipes::wire::sid;
 
@@ -237,6 +238,7 @@ pub fn config() -> Config {
             gateway: "fd00:1::2".parse().unwrap(),
             line: 30,
         }],
+        numbers: Numbers::default(),
     }
 }
 

@@ -26,17 +26,19 @@ fn a_locator_and_a_policy_come_and_go() {
         let before = picture();
         let mut setup = apply(&config(), &folder);
         let few = picture();
-        setup.transition(saved_syn(&more())).unwrap();
+        let there = more().following(&config());
+        setup.transition(saved_syn(&there)).unwrap();
         let many = picture();
         assert!(many.contains("local fd00:98::/80 dev nfv0"), "{many}");
         assert!(many.contains("segs 2 [ fd00:66::1:0:1 :: ]"), "{many}");
         assert!(many.contains("set bypassed"), "{many}");
-        setup.transition(saved_syn(&config())).unwrap();
+        let back = config().following(&there);
+        setup.transition(saved_syn(&back)).unwrap();
         assert_eq!(picture(), few);
         assert!(setup.revert().is_empty());
         assert_eq!(picture(), before);
         // The way there does not show.
-        let setup = apply(&more(), &folder);
+        let setup = apply(&there, &folder);
         assert_eq!(without_numbers(&picture()), without_numbers(&many));
         assert!(setup.revert().is_empty());
         assert!(folder.is_empty());
@@ -53,9 +55,12 @@ fn bypassed_flows_stay_bypassed() {
         run(&format!(
             "nft add element ip6 srv6pipes bypassed {{ {flow} timeout 1h }}"
         ));
+        let old = config.clone();
         config.main.idle_timeout *= 2;
         config.policies.clear();
-        setup.transition(saved_syn(&config)).unwrap();
+        setup
+            .transition(saved_syn(&config.following(&old)))
+            .unwrap();
         let after = run("nft list table ip6 srv6pipes");
         assert!(after.contains(flow), "{after}");
         assert!(!after.contains("chain clamp"), "{after}");
@@ -113,12 +118,12 @@ fn a_plan_that_fails_leaves_the_old_one() {
         let before = picture();
         let mut setup = apply(&config(), &folder);
         let during = picture();
-        let mut bad = more();
+        let mut bad = more().following(&config());
         bad.policies[1].ports = vec![BACKWARDS];
         let error = setup.transition(saved_syn(&bad)).unwrap_err();
         assert!(error.to_string().starts_with("nft -f -: "), "{error}");
         assert_eq!(picture(), during);
-        let mut missing = more();
+        let mut missing = more().following(&config());
         missing.locators[0].devices.push(device("p9"));
         let error = setup.transition(saved_syn(&missing)).unwrap_err();
         assert_eq!(error.to_string(), "line 10: there is no device p9");

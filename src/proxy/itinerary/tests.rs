@@ -1,5 +1,7 @@
 //! Ways as SYNs and policies say them, in both captures.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::wire::sid::Locator;
 
@@ -9,10 +11,10 @@ fn map() -> Map {
     let locator = |text: &str| Locator::new(text.parse().unwrap()).unwrap();
     Map {
         locators: vec![locator("fd00:99:1::"), locator("fd00:99:3::")],
-        policies: vec![vec![
-            address("fd00:99:1::1:0:2a"),
-            address("fd00:99:2::1:0:2a"),
-        ]],
+        policies: HashMap::from([(
+            PathNumber::from_index(0).unwrap(),
+            vec![address("fd00:99:1::1:0:2a"), address("fd00:99:2::1:0:2a")],
+        )]),
     }
 }
 
