@@ -133,7 +133,7 @@ impl Capture {
                     index => self.answered(index),
                 }
             }
-            // A new SYN may take the place of a held one, of which an event above may tell.
+            // Last, since a new SYN may put a held one out of the slab that this round's events name.
             if asked {
                 self.receive();
             }
