@@ -1,21 +1,22 @@
 //! SYNs that come again: repeated while the first one is held, given up by their client, and from
-//! ports that are in TIME_WAIT at the proxy.
+//! ports whose earlier flow is in TIME_WAIT at the proxy or still on its way through it.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
 mod harness;
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use harness::counters::{counter, descriptors, wait_counter, wait_until_nothing_is_left};
+use harness::ends::{Host, hear, hear_out};
 use harness::peer::{Habit, Server, exchange};
 use harness::proxy::{Proxy, function_config};
 use harness::sight::{Attempt, Sight};
 use harness::{lab, noise, wait_for};
-use srv6pipes::demo::frame::flag;
+use srv6pipes::demo::frame::{Frame, flag};
 use srv6pipes::demo::lab::{CLIENT, Lab, sid};
 use srv6pipes::demo::program;
 use srv6pipes::demo::sniff::Tap;
@@ -38,6 +39,18 @@ fn answer_late(lab: &Lab, late: bool) {
         "delete table ip6 late\n"
     };
     let mut nft = lab.server().command("nft");
+    program::run_with_input(nft.args(["-f", "-"]), rules).unwrap();
+}
+
+/// Makes the client's kernel overlook SYN-ACKs, or no longer.
+fn overlook_answers(lab: &Lab, overlook: bool) {
+    let rules = if overlook {
+        "table ip6 deaf {\nchain in {\ntype filter hook input priority 0\n\
+         tcp flags & (syn|ack) == (syn|ack) drop\n}\n}\n"
+    } else {
+        "delete table ip6 deaf\n"
+    };
+    let mut nft = lab.client().command("nft");
     program::run_with_input(nft.args(["-f", "-"]), rules).unwrap();
 }
 
@@ -199,4 +212,132 @@ fn with_timestamps_a_port_in_time_wait_towards_the_server_serves_again() {
         assert_eq!(twice(&lab, &proxy, port), Some(40_001), "{mode}");
         assert_eq!(counter(&proxy, "other_port_flows"), 0, "{mode}");
     }
+}
+
+#[test]
+fn a_port_that_the_client_has_done_with_connects_again() {
+    let Some(lab) = lab(1) else { return };
+    // Ends its side first, so the client itself has no TIME_WAIT.
+    let habit = Habit::Give { length: 6, seed: 1 };
+    let server = Server::start(lab.server(), 7, habit);
+    let client = SocketAddrV6::new(CLIENT, 40_001, 0, 0);
+    for mode in ["nfqueue", "saved_syn"] {
+        let proxy = start(&lab, mode, 30);
+        for round in 0..300 {
+            let attempt = Attempt::begin_from(lab.client(), client, server.address());
+            let heard = attempt
+                .connected()
+                .and_then(|mut stream| stream.read_to_end(&mut Vec::new()));
+            assert!(matches!(heard, Ok(6)), "{mode}, round {round}: {heard:?}");
+        }
+        assert_eq!(counter(&proxy, "no_srh_flows"), 0, "{mode}");
+    }
+}
+
+#[test]
+fn a_port_connects_again_while_its_earlier_flow_is_carried_on() {
+    const LENGTH: usize = 160_000;
+    let Some(lab) = lab(1) else { return };
+    // The proxy takes all that the client says, and the server only a little.
+    let small = [
+        (lab.proxy(1), "net/ipv4/tcp_wmem", "4096 16384 16384"),
+        (lab.proxy(1), "net/ipv4/tcp_rmem", "4096 1048576 4194304"),
+        (lab.server(), "net/ipv4/tcp_rmem", "4096 8192 8192"),
+    ];
+    for (node, sysctl, value) in small {
+        node.set_sysctl(sysctl, value).unwrap();
+    }
+    let client = SocketAddrV6::new(CLIENT, 40_001, 0, 0);
+    for (port, mode) in [(7, "nfqueue"), (9, "saved_syn")] {
+        let proxy = start(&lab, mode, 30);
+        let host = Host::listen(lab.server(), port);
+        let connect = || Attempt::begin_from(lab.client(), client, host.address()).connected();
+        let mut stream = connect().unwrap();
+        let (server, _) = host.accept();
+        server.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(hear_out(&stream).unwrap(), b"");
+        stream.write_all(&noise::bytes(5, LENGTH)).unwrap();
+        drop(stream);
+        wait_for("the proxy's side to be in TIME_WAIT", || {
+            (time_waits(&lab, host.address(), client) == 1).then_some(())
+        });
+        assert_eq!(counter(&proxy, "live_flows"), 1, "{mode}");
+        let mut again = connect().unwrap();
+        let (other, _) = host.accept();
+        again.write_all(b"again").unwrap();
+        assert_eq!(hear(&other, 5).unwrap(), b"again".map(|byte| byte ^ 0x2a));
+        assert_eq!(counter(&proxy, "live_flows"), 2, "{mode}");
+        // The earlier flow has lost nothing, and its end is not the later one's.
+        let mut bytes = hear_out(&server).unwrap();
+        bytes.iter_mut().for_each(|byte| *byte ^= 0x2a);
+        assert!(bytes == noise::bytes(5, LENGTH), "{mode}");
+        wait_counter(&proxy, "finished_flows", 1);
+        again.write_all(b"still").unwrap();
+        assert_eq!(hear(&other, 5).unwrap(), b"still".map(|byte| byte ^ 0x2a));
+        assert_eq!(counter(&proxy, "no_srh_flows"), 0, "{mode}");
+    }
+}
+
+#[test]
+fn a_syn_with_other_segments_is_another_flow() {
+    let Some(lab) = lab(1) else { return };
+    let client = SocketAddrV6::new(CLIENT, 40_001, 0, 0);
+    for (port, mode) in [(7, "nfqueue"), (9, "saved_syn")] {
+        let proxy = start(&lab, mode, 30);
+        let host = Host::listen(lab.server(), port);
+        let (c, device) = lab.wire(0);
+        let tap = Tap::start(c, &device).unwrap();
+        overlook_answers(&lab, true);
+        let attempt = Attempt::begin_from(lab.client(), client, host.address());
+        wait_for("an answer that the client overlooks", || {
+            let answers = |f: &Frame| f.flags == flag::SYN | flag::ACK;
+            tap.frames(|frames| frames.iter().any(answers))
+                .then_some(())
+        });
+        drop(attempt);
+        overlook_answers(&lab, false);
+        lab.steer(&[sid(1, 1, 0)]).unwrap();
+        let attempt = Attempt::begin_from(lab.client(), client, host.address());
+        let mut stream = attempt.connected().unwrap();
+        stream.write_all(b"clear").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        if mode == "nfqueue" {
+            let (given_up, _) = host.accept();
+            assert_eq!(
+                hear_out(&given_up).unwrap_err().kind(),
+                ErrorKind::ConnectionReset
+            );
+            assert_eq!(counter(&proxy, "abandoned_flows"), 1);
+        }
+        let (server, _) = host.accept();
+        assert_eq!(hear_out(&server).unwrap(), b"clear", "{mode}");
+    }
+}
+
+#[test]
+fn a_syn_that_replaces_a_held_one_gets_its_own_way() {
+    let Some(lab) = lab(1) else { return };
+    let server = Server::start(lab.server(), 7, Habit::Echo);
+    // Longer than anything here waits.
+    let proxy = start(&lab, "nfqueue", 200);
+    let before = descriptors(&proxy);
+    answer_late(&lab, true);
+    let client = SocketAddrV6::new(CLIENT, 40_001, 0, 0);
+    let given_up = Attempt::begin_from(lab.client(), client, server.address());
+    wait_counter(&proxy, "held_syn_packets", 1);
+    drop(given_up);
+    lab.steer(&[sid(1, 1, 0)]).unwrap();
+    let attempt = Attempt::begin_from(lab.client(), client, server.address());
+    wait_counter(&proxy, "held_syn_packets", 2);
+    wait_for("one connecting socket, not two", || {
+        (descriptors(&proxy) == before + 1).then_some(())
+    });
+    answer_late(&lab, false);
+    assert_eq!(attempt.sight(|| false), Sight::Echo);
+    let report = server.report();
+    report.end.unwrap();
+    assert_eq!(report.sum, noise::sha256(b"ping"));
+    wait_until_nothing_is_left(&proxy, before);
+    assert_eq!(counter(&proxy, "accepted_flows"), 1);
+    assert_eq!(counter(&proxy, "abandoned_flows"), 0);
 }

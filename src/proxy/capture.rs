@@ -47,6 +47,8 @@ const ERRORS: u32 = 100;
 #[derive(Debug)]
 struct Held {
     generation: u64,
+    key: FlowKey,
+    isn: u32,
     deadline: Instant,
     message: Message,
     itinerary: Itinerary,
@@ -119,9 +121,10 @@ impl Capture {
                     return Ended::Failed;
                 }
             };
+            let mut asked = false;
             for event in &events[..count] {
                 match event.data() {
-                    QUEUE => self.receive(),
+                    QUEUE => asked = true,
                     WAKE => {
                         if self.obey() {
                             return Ended::Told;
@@ -129,6 +132,10 @@ impl Capture {
                     }
                     index => self.answered(index),
                 }
+            }
+            // Last, since a new SYN may put a held one out of the slab that this round's events name.
+            if asked {
+                self.receive();
             }
             self.expire(Instant::now());
         }
@@ -187,10 +194,20 @@ impl Capture {
             return self.answer_by_reset(message);
         }
         let key = FlowKey::new(itinerary.client, itinerary.server);
+        let isn = syn.sequence_number;
         // Not more than there may be flows: a SYN that repeats itself later finds them live.
         let capacity = usize::try_from(self.runtime.max_flows).unwrap_or(usize::MAX);
-        match self.table.hold(key, capacity) {
+        match self.table.hold(key, isn, capacity) {
             Arrival::New => counters.held_syn_packets.one(),
+            // What was given up goes first: the new flow may want its port.
+            Arrival::InsteadOfHeld => {
+                counters.held_syn_packets.one();
+                self.release(key);
+            }
+            Arrival::InsteadOfAnswered(abandoned) => {
+                counters.held_syn_packets.one();
+                self.abandon(&abandoned);
+            }
             // Its first copy is on the way; two would be two connections.
             Arrival::Repeated => {
                 counters.repeated_syn_packets.one();
@@ -206,22 +223,24 @@ impl Capture {
                 return self.judge(message, Verdict::Drop);
             }
         }
-        let outbound = match connect::start(&itinerary, counters) {
+        let outbound = match connect::start(&itinerary, &self.shared.counters) {
             Ok(outbound) => outbound,
-            Err(error) => return self.give_up(message, key, &error),
+            Err(error) => return self.give_up(message, key, isn, &error),
         };
         self.generation += 1;
         let entry = self.held.vacant_entry();
         let (index, generation) = (entry.key(), self.generation);
         let event = EpollEvent::new(EpollFlags::EPOLLOUT, u64::try_from(index).unwrap_or(QUEUE));
         if let Err(errno) = self.epoll.add(&outbound, event) {
-            return self.give_up(message, key, &errno.into());
+            return self.give_up(message, key, isn, &errno.into());
         }
         let runtime = Arc::clone(&self.runtime);
         let deadline = Instant::now() + runtime.connect_timeout;
         self.deadlines.push(deadline, (index, generation));
         entry.insert(Held {
             generation,
+            key,
+            isn,
             deadline,
             message,
             itinerary,
@@ -242,12 +261,13 @@ impl Capture {
             .cancel(held.deadline, (index, held.generation));
         // From here on it is a worker's to watch.
         let _ = self.epoll.delete(held.outbound.as_fd());
-        let key = FlowKey::new(held.itinerary.client, held.itinerary.server);
         if let Some(error) = socket::take_error(&held.outbound) {
-            return self.give_up(held.message, key, &error);
+            return self.give_up(held.message, held.key, held.isn, &error);
         }
         let deadline = Instant::now() + held.runtime.connect_timeout;
         let Held {
+            key,
+            isn,
             message,
             itinerary,
             outbound,
@@ -256,6 +276,7 @@ impl Capture {
         } = held;
         self.table.answer(
             key,
+            isn,
             Answered {
                 outbound,
                 itinerary,
@@ -274,11 +295,11 @@ impl Capture {
                 .is_some_and(|held| held.generation == generation)
             {
                 let held = self.held.remove(index);
-                let key = FlowKey::new(held.itinerary.client, held.itinerary.server);
                 socket::reset_on_close(&held.outbound);
                 self.give_up(
                     held.message,
-                    key,
+                    held.key,
+                    held.isn,
                     &io::Error::from_raw_os_error(libc::ETIMEDOUT),
                 );
             }
@@ -287,15 +308,34 @@ impl Capture {
             self.swept = now;
             self.errors = 0;
             for abandoned in self.table.expire(now) {
-                self.shared.counters.abandoned_flows.one();
-                socket::reset_on_close(&abandoned.outbound);
+                self.abandon(&abandoned);
             }
         }
     }
 
+    /// Resets a next segment whose client never went on; the caller drops it.
+    fn abandon(&self, answered: &Answered) {
+        self.shared.counters.abandoned_flows.one();
+        socket::reset_on_close(&answered.outbound);
+    }
+
+    /// Drops the held SYN of `key`, which its client has given up. That is rare, so it is looked
+    /// for in all.
+    fn release(&mut self, key: FlowKey) {
+        let place = self.held.iter().find(|(_, held)| held.key == key);
+        let Some(index) = place.map(|(index, _)| index) else {
+            return;
+        };
+        let held = self.held.remove(index);
+        self.deadlines
+            .cancel(held.deadline, (index, held.generation));
+        socket::reset_on_close(&held.outbound);
+        self.judge(held.message, Verdict::Drop);
+    }
+
     /// The flow cannot be: the client hears why, in the way it would have heard without us.
-    fn give_up(&mut self, message: Message, key: FlowKey, error: &io::Error) {
-        self.table.forget(key);
+    fn give_up(&mut self, message: Message, key: FlowKey, isn: u32, error: &io::Error) {
+        self.table.forget(key, isn);
         let cause = Cause::of(error);
         cause.count(&self.shared.counters);
         log::debug!(

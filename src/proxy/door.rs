@@ -86,9 +86,9 @@ impl Door {
         }
         match self.receive(&inbound, client, runtime) {
             Ok(beginning) => {
-                let (outbound, chain, itinerary, connected) = beginning;
+                let (outbound, chain, itinerary, isn) = beginning;
                 counters.live_flows.one();
-                if connected {
+                if isn.is_some() {
                     counters.piped_flows.one();
                 }
                 Visitor::Flow(Box::new(Session::new(
@@ -96,32 +96,38 @@ impl Door {
                         client: itinerary.client,
                         server: itinerary.server,
                         came_to: itinerary.came_to,
+                        isn,
                         inbound: End::new(inbound),
                         outbound: End::new(outbound),
                         chain,
-                        connect_timeout: (!connected).then_some(runtime.connect_timeout),
+                        connect_timeout: isn.is_none().then_some(runtime.connect_timeout),
                         idle_timeout: runtime.idle_timeout,
                     },
                     now,
                 )))
             }
-            Err(()) => self.turn_away(&inbound, client),
+            Err(()) => {
+                socket::reset_on_close(&inbound);
+                Visitor::Refused
+            }
         }
     }
 
-    /// Everything a flow needs; every reason against it is counted and logged here.
+    /// Everything a flow needs, with the ISN of its SYN if the capture held that and so has
+    /// connected it; every reason against it is counted and logged here.
     fn receive(
         &self,
         inbound: &OwnedFd,
         client: SocketAddrV6,
         runtime: &Runtime,
-    ) -> Result<(OwnedFd, Chain, Itinerary, bool), ()> {
+    ) -> Result<(OwnedFd, Chain, Itinerary, Option<u32>), ()> {
         let counters = &self.shared.counters;
         // Without it small messages wait for acknowledgements, nothing worse.
         let _ = socket::no_delay(inbound);
         if let Some(table) = &self.shared.answered {
             let key = key(inbound, client);
-            let Some(answered) = key.and_then(|key| table.take(key)) else {
+            let taken = key.and_then(|key| Some((key, table.take(key)?)));
+            let Some((key, (isn, answered))) = taken else {
                 // It did not come through our queue: from this machine, or before we listened.
                 counters.no_srh_flows.one();
                 return Err(());
@@ -129,10 +135,10 @@ impl Door {
             let chain = self
                 .spawn(&answered.itinerary, &answered.runtime)
                 .map_err(|()| {
-                    key.into_iter().for_each(|key| table.forget(key));
+                    table.forget(key, isn);
                     socket::reset_on_close(&answered.outbound);
                 })?;
-            return Ok((answered.outbound, chain, answered.itinerary, true));
+            return Ok((answered.outbound, chain, answered.itinerary, Some(isn)));
         }
         let way = itinerary(inbound, runtime).and_then(|way| runtime.admit(way, &self.own));
         let itinerary = way.map_err(|refusal| {
@@ -148,7 +154,7 @@ impl Door {
                 itinerary.client
             );
         })?;
-        Ok((outbound, chain, itinerary, false))
+        Ok((outbound, chain, itinerary, None))
     }
 
     fn spawn(&self, itinerary: &Itinerary, runtime: &Runtime) -> Result<Chain, ()> {
@@ -199,10 +205,10 @@ impl Door {
     fn turn_away(&self, inbound: &OwnedFd, client: SocketAddrV6) -> Visitor {
         if let Some(table) = &self.shared.answered
             && let Some(key) = key(inbound, client)
-            && let Some(answered) = table.take(key)
+            && let Some((isn, answered)) = table.take(key)
         {
             socket::reset_on_close(&answered.outbound);
-            table.forget(key);
+            table.forget(key, isn);
         }
         socket::reset_on_close(inbound);
         Visitor::Refused

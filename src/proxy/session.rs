@@ -75,6 +75,8 @@ pub struct Session {
     pub server: SocketAddrV6,
     /// The SID of ours that the client's packets come to, if they have an SRH.
     pub came_to: Option<Ipv6Addr>,
+    /// The initial sequence number of the SYN that the capture held; `None` with `saved_syn`.
+    pub isn: Option<u32>,
     /// When its connection was accepted.
     pub began: Instant,
     state: State,
@@ -103,6 +105,7 @@ impl Session {
             client: beginning.client,
             server: beginning.server,
             came_to: beginning.came_to,
+            isn: beginning.isn,
             began: now,
             state,
             inbound: beginning.inbound,

@@ -333,8 +333,8 @@ impl Worker {
         outcome.count(counters);
         counters.live_flows.gone();
         log::debug!("flow {} → {}: {outcome}", session.client, session.server);
-        if let Some(table) = &self.shared.answered {
-            table.forget(FlowKey::new(session.client, session.server));
+        if let (Some(table), Some(isn)) = (&self.shared.answered, session.isn) {
+            table.forget(FlowKey::new(session.client, session.server), isn);
         }
         // Closing the sockets takes them out of epoll (epoll(7), question 6): nobody else has
         // a copy of their descriptors.

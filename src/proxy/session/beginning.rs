@@ -15,6 +15,8 @@ pub struct Beginning {
     pub server: SocketAddrV6,
     /// The SID of ours that the client's packets come to, if they have an SRH.
     pub came_to: Option<Ipv6Addr>,
+    /// The initial sequence number of the SYN that the capture held; `None` with `saved_syn`.
+    pub isn: Option<u32>,
     /// The accepted socket.
     pub inbound: End,
     /// The next segment's, connected or not.

@@ -28,6 +28,7 @@ impl Bench {
             client: nobody,
             server: nobody,
             came_to: None,
+            isn: None,
             inbound,
             outbound,
             chain: chain(bodies),
