@@ -76,11 +76,22 @@ pub fn run(path: &Path) -> Result<(), Told> {
     limits::raise_descriptors(config.main.max_flows);
     let mut daemon = Daemon::up(path, config)?;
     daemon.serve(&signals)?;
-    if daemon.proxy.shared().has_failed() {
+    let failed = daemon.proxy.shared().has_failed();
+    if failed {
         log::error!("a thread of the proxy failed; stopping, all flows are reset");
+    } else {
+        log::info!("stopping: {} flows are reset", daemon.live_flows());
+    }
+    let stuck = daemon.proxy.stop();
+    for thread in &stuck {
+        log::error!(
+            "{thread} does not return from a function; its flows end with the process, when the \
+             kernel is put back"
+        );
+    }
+    if failed || !stuck.is_empty() {
         return Err(Told);
     }
-    log::info!("stopping: {} flows are reset", daemon.live_flows());
     Ok(())
 }
 
