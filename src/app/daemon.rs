@@ -20,6 +20,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use serde_json::{Value, json};
 
 use crate::app::down::Undo;
+use crate::app::watch::Watch;
 use crate::app::{Told, limits, load, status, tell};
 use crate::config::model::{Capture, Main};
 use crate::config::{self, Config};
@@ -42,6 +43,7 @@ struct Daemon {
     proxy: Proxy,
     server: Server,
     registry: Registry,
+    watch: Watch,
     undo: Undo,
 }
 
@@ -111,6 +113,8 @@ impl Daemon {
         };
         let server = Server::bind(&config.main.control_socket).map_err(|e| tell(&e))?;
         let proxy = Proxy::start(options, &runtime).map_err(|e| tell(&e))?;
+        // Before the kernel is set up, so that no change after that is missed.
+        let watch = Watch::open().map_err(|e| tell(&e))?;
         let setup =
             Setup::apply(plan::plan(&config, way), &journal_path(&config)).map_err(|e| {
                 log::error!("{}", placed(path, &e));
@@ -134,6 +138,7 @@ impl Daemon {
             proxy,
             server,
             registry,
+            watch,
             undo,
         })
     }
@@ -141,8 +146,11 @@ impl Daemon {
     /// Until SIGTERM or SIGINT.
     fn serve(&mut self, signals: &SignalFd) -> Result<(), Told> {
         loop {
-            let (mut waiting, patience) = self.server.waiting(Instant::now());
-            waiting.push(PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+            let now = Instant::now();
+            let (mut waiting, patience) = self.server.waiting(now);
+            let patience = patience.into_iter().chain(self.watch.patience(now)).min();
+            let more = [signals.as_fd()].into_iter().chain(self.watch.sockets());
+            waiting.extend(more.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             let timeout = patience.map_or(PollTimeout::NONE, |patience| {
                 // A millisecond more, since the timeout is rounded down.
                 PollTimeout::try_from(patience + Duration::from_millis(1))
@@ -165,6 +173,10 @@ impl Daemon {
                 operator.answer(&self.answer(request));
             }
             self.server.prepare();
+            if let Some(setup) = &mut self.undo.0 {
+                let said = |error: &setup::Error| placed(&self.path, error);
+                self.watch.repair(setup, said, Instant::now());
+            }
         }
     }
 
