@@ -4,6 +4,8 @@
 #[path = "harness/mod.rs"]
 mod harness;
 
+use std::time::{Duration, Instant};
+
 use harness::noise::sha256;
 use harness::peer::{Habit, Server};
 use harness::proxy::{Proxy, function_config};
@@ -37,6 +39,9 @@ fn ours(lab: &Lab) -> Vec<String> {
     list.push(state["nft list ruleset"].clone());
     list
 }
+
+/// Longer than the daemon waits before it looks at the kernel.
+const LONG: Duration = Duration::from_secs(5);
 
 /// A flow is processed; both ends see all of it.
 #[track_caller]
@@ -149,4 +154,25 @@ fn a_return_whose_device_was_off_comes_back_with_its_address() {
         lab.proxy(1).ip(&lines).unwrap();
     });
     assert_processed(&lab, &server);
+}
+
+#[test]
+fn what_is_not_ours_is_nothing_to_put_right() {
+    let Some(lab) = lab(1) else { return };
+    let before = kernel::state(lab.proxy(1));
+    let mut proxy = start(&lab, CAPTURES[0]);
+    let server = Server::start(lab.server(), 7, Habit::Echo);
+    let whole = ours(&lab);
+    let began = Instant::now();
+    while began.elapsed() < LONG {
+        let route = format!("2001:db8::/32 dev {}", lab.device_to_server(1));
+        let lines = format!("route add {route}\nroute delete {route}\n");
+        lab.proxy(1).ip(&lines).unwrap();
+        assert_processed(&lab, &server);
+    }
+    assert_eq!(ours(&lab), whole);
+    assert_eq!(proxy.stop().code(), Some(0));
+    assert!(!proxy.log().contains("the kernel"), "{}", proxy.log());
+    let after = kernel::state(lab.proxy(1));
+    assert_eq!(kernel::difference(&before, &after), [""; 0]);
 }

@@ -228,7 +228,6 @@ impl Daemon {
                 .map_err(|error| placed(&self.path, &error))?;
         }
         limits::raise_descriptors(config.main.max_flows);
-        limits::raise_descriptors(config.main.max_flows);
         self.runtime = Arc::new(Runtime::new(&config, &registry, Some(&self.runtime)));
         self.proxy.reload(&self.runtime);
         self.registry = registry;

@@ -201,10 +201,20 @@ fn line() -> io::Result<(Arc<EventFd>, Sender<Command>, mpsc::Receiver<Command>)
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen(port, _) => write!(
-                f,
-                "listen on [::1]:{port} (option 'port'; needs CAP_NET_ADMIN for IPV6_TRANSPARENT)"
-            ),
+            Self::Listen(port, error) => {
+                write!(f, "listen on [::1]:{port}")?;
+                f.write_str(match error.raw_os_error() {
+                    Some(libc::EADDRNOTAVAIL) => {
+                        " (device lo is down or lacks ::1: `ip link set lo up`)"
+                    }
+                    Some(libc::EADDRINUSE) => {
+                        " (another program listens there; option 'port' moves ours)"
+                    }
+                    // IPV6_TRANSPARENT.
+                    Some(libc::EPERM) => " (needs CAP_NET_ADMIN)",
+                    _ => " (option 'port')",
+                })
+            }
             Self::Queue(queue, error) if error.raw_os_error() == Some(libc::EPERM) => {
                 write!(
                     f,
