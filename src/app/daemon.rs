@@ -20,6 +20,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use serde_json::{Value, json};
 
 use crate::app::down::Undo;
+use crate::app::watch::Watch;
 use crate::app::{Told, limits, load, status, tell};
 use crate::config::model::{Capture, Main};
 use crate::config::{self, Config};
@@ -42,6 +43,7 @@ struct Daemon {
     proxy: Proxy,
     server: Server,
     registry: Registry,
+    watch: Watch,
     undo: Undo,
 }
 
@@ -76,11 +78,22 @@ pub fn run(path: &Path) -> Result<(), Told> {
     limits::raise_descriptors(config.main.max_flows);
     let mut daemon = Daemon::up(path, config)?;
     daemon.serve(&signals)?;
-    if daemon.proxy.shared().has_failed() {
+    let failed = daemon.proxy.shared().has_failed();
+    if failed {
         log::error!("a thread of the proxy failed; stopping, all flows are reset");
+    } else {
+        log::info!("stopping: {} flows are reset", daemon.live_flows());
+    }
+    let stuck = daemon.proxy.stop();
+    for thread in &stuck {
+        log::error!(
+            "{thread} does not return from a function; its flows end with the process, when the \
+             kernel is put back"
+        );
+    }
+    if failed || !stuck.is_empty() {
         return Err(Told);
     }
-    log::info!("stopping: {} flows are reset", daemon.live_flows());
     Ok(())
 }
 
@@ -100,6 +113,8 @@ impl Daemon {
         };
         let server = Server::bind(&config.main.control_socket).map_err(|e| tell(&e))?;
         let proxy = Proxy::start(options, &runtime).map_err(|e| tell(&e))?;
+        // Before the kernel is set up, so that no change after that is missed.
+        let watch = Watch::open().map_err(|e| tell(&e))?;
         let setup =
             Setup::apply(plan::plan(&config, way), &journal_path(&config)).map_err(|e| {
                 log::error!("{}", placed(path, &e));
@@ -123,6 +138,7 @@ impl Daemon {
             proxy,
             server,
             registry,
+            watch,
             undo,
         })
     }
@@ -130,8 +146,11 @@ impl Daemon {
     /// Until SIGTERM or SIGINT.
     fn serve(&mut self, signals: &SignalFd) -> Result<(), Told> {
         loop {
-            let (mut waiting, patience) = self.server.waiting(Instant::now());
-            waiting.push(PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+            let now = Instant::now();
+            let (mut waiting, patience) = self.server.waiting(now);
+            let patience = patience.into_iter().chain(self.watch.patience(now)).min();
+            let more = [signals.as_fd()].into_iter().chain(self.watch.sockets());
+            waiting.extend(more.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             let timeout = patience.map_or(PollTimeout::NONE, |patience| {
                 // A millisecond more, since the timeout is rounded down.
                 PollTimeout::try_from(patience + Duration::from_millis(1))
@@ -154,6 +173,10 @@ impl Daemon {
                 operator.answer(&self.answer(request));
             }
             self.server.prepare();
+            if let Some(setup) = &mut self.undo.0 {
+                let said = |error: &setup::Error| placed(&self.path, error);
+                self.watch.repair(setup, said, Instant::now());
+            }
         }
     }
 

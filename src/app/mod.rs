@@ -4,6 +4,7 @@ mod daemon;
 mod down;
 mod limits;
 mod status;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub enum Error {
     /// Another srv6pipes answers there.
     InUse(PathBuf),
+    /// Something that is not a socket is there: not ours to remove.
+    InTheWay(PathBuf),
     /// The kernel said no.
     Io(PathBuf, io::Error),
 }
@@ -49,7 +51,11 @@ impl Server {
     pub fn bind(path: &Path) -> Result<Self, Error> {
         let failed = |error| Error::Io(path.to_owned(), error);
         remove_stale(path)?;
-        let listener = UnixListener::bind(path).map_err(failed)?;
+        let listener =
+            UnixListener::bind(path).map_err(|error| match fs::symlink_metadata(path) {
+                Ok(meta) if !meta.file_type().is_socket() => Error::InTheWay(path.to_owned()),
+                _ => failed(error),
+            })?;
         let server = Self {
             listener,
             path: path.to_owned(),
@@ -153,7 +159,7 @@ impl Server {
 }
 
 /// Removes the socket file that a killed daemon left at `path`, and says whether there was one.
-/// Another kind of file is not ours to remove: bind will say that something is in the way.
+/// Another kind of file is not ours to remove: `bind` will say that it is in the way.
 pub fn remove_stale(path: &Path) -> Result<bool, Error> {
     if UnixStream::connect(path).is_ok() {
         return Err(Error::InUse(path.to_owned()));
@@ -259,6 +265,12 @@ impl fmt::Display for Error {
                  option control_socket",
                 path.display()
             ),
+            Self::InTheWay(path) => write!(
+                f,
+                "control socket {}: something that is not a socket is in the way; remove it, or \
+                 choose another option control_socket",
+                path.display()
+            ),
             Self::Io(path, _) => write!(f, "control socket {}", path.display()),
         }
     }
@@ -267,7 +279,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::InUse(_) => None,
+            Self::InUse(_) | Self::InTheWay(_) => None,
             Self::Io(_, error) => Some(error),
         }
     }
@@ -346,7 +358,7 @@ mod tests {
     fn a_file_in_the_way_stays() {
         let path = path("file");
         fs::write(&path, "precious").unwrap();
-        assert!(matches!(Server::bind(&path), Err(Error::Io(..))));
+        assert!(matches!(Server::bind(&path), Err(Error::InTheWay(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
         fs::remove_file(&path).unwrap();
     }

@@ -10,6 +10,7 @@
 
 pub mod link;
 pub mod message;
+pub mod monitor;
 pub mod nf;
 pub mod route;
 pub mod rule;

@@ -29,6 +29,12 @@ pub const NLA_TYPE_MASK: u16 = 0x3fff;
 pub const NLA_F_NESTED: u16 = 0x8000;
 
 // rtnetlink.h.
+/// Group that hears of devices (2.6.14, as all groups by number).
+pub const RTNLGRP_LINK: u32 = 1;
+/// Group that hears of IPv6 routes.
+pub const RTNLGRP_IPV6_ROUTE: u32 = 11;
+/// Group that hears of IPv6 rules (2.6.24).
+pub const RTNLGRP_IPV6_RULE: u32 = 19;
 /// Destination address.
 pub const RTA_DST: u16 = 1;
 /// Output device's index.
@@ -89,6 +95,8 @@ pub const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 pub const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
 
 // netfilter/nfnetlink.h and netfilter/nf_tables.h, 3.13 unless said.
+/// Group that hears of nf_tables.
+pub const NFNLGRP_NFTABLES: u32 = 7;
 /// Number of the nf_tables subsystem: the high byte of the message type.
 pub const NFNL_SUBSYS_NFTABLES: u16 = 10;
 /// A table's name.

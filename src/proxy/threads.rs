@@ -18,6 +18,10 @@ use crate::sys::socket;
 
 /// How long `flows` waits for a worker that is busy.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a thread may take to end: one of its functions may be busy with 64 KiB.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How often a thread is asked whether it has ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What cannot change while the threads run.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +125,27 @@ impl Proxy {
         flows
     }
 
+    /// Resets all flows and waits for the threads, but not for ever: the names of those that have
+    /// not ended. No thread can be ended from outside, so these go on, with their flows, until the
+    /// process ends.
+    pub fn stop(&mut self) -> Vec<String> {
+        self.tell(|| Command::Stop);
+        let until = Instant::now() + FAREWELL;
+        let mut stuck = Vec::new();
+        for Handle { thread, .. } in self.threads.drain(..) {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(LOOK);
+            }
+            if thread.is_finished() {
+                // Its panic was caught, and said.
+                let _ = thread.join();
+            } else {
+                stuck.push(thread.thread().name().unwrap_or_default().to_owned());
+            }
+        }
+        stuck
+    }
+
     /// How many workers there are.
     pub fn workers(&self) -> u16 {
         self.workers
@@ -168,13 +193,8 @@ impl Proxy {
 }
 
 impl Drop for Proxy {
-    /// Resets all flows and waits for the threads.
     fn drop(&mut self) {
-        self.tell(|| Command::Stop);
-        for handle in self.threads.drain(..) {
-            // Its panic was caught, and said.
-            let _ = handle.thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -187,10 +207,20 @@ fn line() -> io::Result<(Arc<EventFd>, Sender<Command>, mpsc::Receiver<Command>)
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen(port, _) => write!(
-                f,
-                "listen on [::1]:{port} (option 'port'; needs CAP_NET_ADMIN for IPV6_TRANSPARENT)"
-            ),
+            Self::Listen(port, error) => {
+                write!(f, "listen on [::1]:{port}")?;
+                f.write_str(match error.raw_os_error() {
+                    Some(libc::EADDRNOTAVAIL) => {
+                        " (device lo is down or lacks ::1: `ip link set lo up`)"
+                    }
+                    Some(libc::EADDRINUSE) => {
+                        " (another program listens there; option 'port' moves ours)"
+                    }
+                    // IPV6_TRANSPARENT.
+                    Some(libc::EPERM) => " (needs CAP_NET_ADMIN)",
+                    _ => " (option 'port')",
+                })
+            }
             Self::Queue(queue, error) if error.raw_os_error() == Some(libc::EPERM) => {
                 write!(
                     f,

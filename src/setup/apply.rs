@@ -17,8 +17,8 @@ use crate::setup::sysctl::{self, Sysctl};
 /// A kernel that matches a plan. Reverted when dropped.
 #[derive(Debug)]
 pub struct Setup {
-    state: Option<State>,
-    plan: Plan,
+    pub(super) state: Option<State>,
+    pub(super) plan: Plan,
 }
 
 /// What goes first when one plan takes the place of another.
@@ -33,8 +33,8 @@ enum Order {
 }
 
 #[derive(Debug)]
-struct State {
-    kernel: Kernel,
+pub(super) struct State {
+    pub(super) kernel: Kernel,
     journal: Journal,
 }
 
@@ -137,7 +137,7 @@ fn stuck(cause: Error, left: Vec<Error>) -> Error {
 
 impl State {
     /// What can be known to fail before anything is touched.
-    fn preflight(&mut self, plan: &Plan) -> Result<(), Error> {
+    pub(super) fn preflight(&mut self, plan: &Plan) -> Result<(), Error> {
         for (device, line) in &plan.devices {
             match link::find(&mut self.kernel.route, device) {
                 Err(error) if error.is(libc::ENODEV) => {
@@ -261,7 +261,7 @@ impl State {
         Ok(())
     }
 
-    fn set(&mut self, sysctl: &Sysctl) -> Result<(), Error> {
+    pub(super) fn set(&mut self, sysctl: &Sysctl) -> Result<(), Error> {
         let Sysctl { key, value } = sysctl;
         let was = sysctl::read(key).map_err(|e| Error::sysctl(key, None, e))?;
         if was == *value {
@@ -278,7 +278,7 @@ impl State {
         sysctl::write(key, value).map_err(|e| Error::sysctl(key, Some(value), e))
     }
 
-    fn add(&mut self, entry: &Entry) -> Result<(), Error> {
+    pub(super) fn add(&mut self, entry: &Entry) -> Result<(), Error> {
         let known = self.knows(entry);
         if !known {
             self.journal.push(entry.clone())?;
@@ -293,7 +293,7 @@ impl State {
         }
     }
 
-    fn knows(&self, entry: &Entry) -> bool {
+    pub(super) fn knows(&self, entry: &Entry) -> bool {
         self.journal.entries().contains(entry)
     }
 
@@ -315,7 +315,7 @@ impl State {
 }
 
 /// What a step leaves in the journal; a sysctl's depends on what it was before.
-fn entry_of(step: &Step) -> Option<Entry> {
+pub(super) fn entry_of(step: &Step) -> Option<Entry> {
     match step {
         Step::Sysctl(_) => None,
         Step::Link(device) => Some(Entry::Link(device.clone())),

@@ -156,8 +156,8 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Link(device) => write!(
                 f,
-                "a device {device} that we did not make is in the way: see `ip -d link show \
-                 {device}`"
+                "a device {device} that we did not make is in the way: another srv6pipes in this \
+                 network namespace may have made it; see `ip -d link show {device}`"
             ),
             Self::Table => write!(
                 f,

@@ -5,7 +5,7 @@
 //! ```text
 //! Config ── plan ──▶ Plan ── apply ──▶ Setup ── revert ──▶ as before
 //!                     │                 │  ▲
-//!                   check            transition (reload)
+//!                   check            transition (reload), repair
 //! ```
 //!
 //! What a killed run leaves behind stands in its journal: [`clean`] undoes it, and the next
@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod nft;
 pub mod plan;
 pub mod quoted;
+mod repair;
 pub mod ruleset;
 mod selector;
 pub mod sysctl;

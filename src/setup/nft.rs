@@ -151,6 +151,32 @@ pub fn apply(socket: &mut Socket, ruleset: &Ruleset) -> Result<(), super::Error>
     Ok(())
 }
 
+/// Whether our table is there with all its chains, and each has as many rules as `ruleset` gave it.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn is_whole(socket: &mut Socket, ruleset: &Ruleset) -> Result<bool, netlink::Error> {
+    let mut there = nf::chains(socket, TABLE)?
+        .into_iter()
+        .map(|chain| Ok((nf::count_rules(socket, TABLE, &chain)?, chain)))
+        .collect::<Result<Vec<_>, netlink::Error>>()?;
+    there.sort();
+    let is = |text: &str, filled: Option<&str>| {
+        let mut given: Vec<(usize, String)> = expected(text)
+            .into_iter()
+            .map(|(chain, rules)| (rules.max(usize::from(filled == Some(chain))), chain.into()))
+            .collect();
+        given.sort();
+        given == there
+    };
+    // Without a table there is no chain, and every ruleset has some.
+    Ok(is(&ruleset.text, None)
+        || ruleset
+            .by_xtables
+            .as_ref()
+            .is_some_and(|by| is(&by.text, Some(&by.chain))))
+}
+
 /// Before anything jumps to it: a SYN that met the chain empty would go on without being seen.
 fn fill_xtables_chain(socket: &mut Socket, by: &ByXtables) -> Result<(), super::Error> {
     let ByXtables { queue, chain, .. } = by;

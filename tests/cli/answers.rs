@@ -232,7 +232,7 @@ fn a_stale_socket_is_replaced_and_another_file_in_its_place_is_kept() {
     let mut command = lab.proxy(1).command(PROGRAM);
     let ended = to_end(command.arg("run").arg("-c").arg(proxy.config_path())).with(1);
     let words = format!(
-        "control socket {}: Address already in use",
+        "control socket {}: something that is not a socket is in the way",
         socket.display()
     );
     assert!(ended.stderr.contains(&words), "{ended:?}");

@@ -1,6 +1,8 @@
 //! The life of a daemon as its operator sees it: it starts or says why not, stops without a
 //! trace, is killed, cleaned up after, started again, and does not meet its likes.
 
+#[path = "../modules/mod.rs"]
+mod fixtures;
 #[path = "../harness/mod.rs"]
 mod harness;
 

@@ -53,6 +53,14 @@ fn a_taken_port_is_named() {
 }
 
 #[test]
+fn a_loopback_device_that_is_off_is_named() {
+    let Some(lab) = lab(1) else { return };
+    let idle = Idle::new(&lab, CAPTURES[0], &everything(&lab, 1));
+    lab.proxy(1).ip("link set lo down\n").unwrap();
+    fails(&lab, &idle, &["[::1]:8754", "lo is down"]);
+}
+
+#[test]
 fn a_taken_queue_is_named() {
     let Some(lab) = lab(1) else { return };
     let idle = Idle::new(&lab, CAPTURES[1], &everything(&lab, 1));

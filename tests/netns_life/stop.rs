@@ -7,10 +7,10 @@ use nix::sys::signal::Signal;
 
 use crate::harness::noise::bytes;
 use crate::harness::peer::{Habit, Server, connect};
-use crate::harness::proxy::Proxy;
+use crate::harness::proxy::{Proxy, base_config, function_config};
 use crate::harness::talk::Talk;
 use crate::harness::{kernel, lab, wait_for};
-use crate::{CAPTURES, assert_as_before, everything, names};
+use crate::{CAPTURES, assert_as_before, everything, fixtures, names};
 use srv6pipes::demo::lab::{Lab, sid};
 
 /// Both ends hear of the end within this; a flow that waited for a timeout would need minutes.
@@ -91,5 +91,35 @@ fn it_stops_also_while_nothing_runs_and_starts_again_as_often_as_one_likes() {
         assert_eq!(proxy.stop().code(), Some(0));
         assert_as_before(&lab, &before);
         proxy.restart(&lab);
+    }
+}
+
+#[test]
+fn a_function_that_does_not_return_holds_up_neither_the_end_nor_the_undoing() {
+    for capture in CAPTURES {
+        let Some(lab) = lab(1) else { return };
+        let before = kernel::state(lab.proxy(1));
+        let mut proxy = Proxy::start_as(&lab, 1, |workdir| {
+            let module = workdir.path().join("modules/libsleeps.so");
+            fixtures::compile("sleeps", &module, &[]);
+            let options = format!("option threads '2'\n{capture}");
+            base_config(&lab, 1, workdir, &options) + &function_config(1, "sleeps", "")
+        });
+        let folder = proxy.workdir().path().to_owned();
+        lab.steer(&[sid(1, 1, 0)]).unwrap();
+        let server = Server::start(lab.server(), 7, Habit::Echo);
+        let mut stream = connect(lab.client(), server.address()).unwrap();
+        stream.write_all(b"for ever").unwrap();
+        wait_for("the function to be busy", || {
+            proxy.log().contains("asleep").then_some(())
+        });
+        assert_eq!(proxy.stop().code(), Some(1));
+        let log = proxy.log();
+        let stuck = log
+            .lines()
+            .filter(|line| line.contains("does not return from a function"));
+        assert_eq!(stuck.count(), 1, "{log}");
+        assert_as_before(&lab, &before);
+        assert_eq!(names(&folder), ["modules", "proxy.conf", "proxy.log"]);
     }
 }

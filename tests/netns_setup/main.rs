@@ -13,6 +13,7 @@ mod packets;
 mod paths;
 mod reload;
 mod remains;
+mod repair;
 
 use harness::is_root;
 use lab::{Folder, Namespace, apply, config, in_namespace, picture, run, saved_syn};
