@@ -149,7 +149,7 @@ impl Daemon {
             let now = Instant::now();
             let (mut waiting, patience) = self.server.waiting(now);
             let patience = patience.into_iter().chain(self.watch.patience(now)).min();
-            let more = [signals.as_fd()].into_iter().chain(self.watch.sockets());
+            let more = [signals.as_fd(), self.watch.as_fd()];
             waiting.extend(more.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             let timeout = patience.map_or(PollTimeout::NONE, |patience| {
                 // A millisecond more, since the timeout is rounded down.

@@ -1,8 +1,8 @@
 //! Puts right what others take away from us in the kernel, once they have finished.
 //!
-//! `daemon` waits for [`Watch::sockets`] and until [`Watch::patience`] is over.
+//! `daemon` waits until it is readable or [`Watch::patience`] is over.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::netlink::{self, monitor::Monitor};
@@ -23,6 +23,13 @@ pub struct Watch {
     complaint: Option<String>,
 }
 
+impl AsFd for Watch {
+    /// Readable once something has changed.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.monitor.as_fd()
+    }
+}
+
 impl Watch {
     /// Begins to listen.
     pub fn open() -> Result<Self, netlink::Error> {
@@ -31,11 +38,6 @@ impl Watch {
             changes: None,
             complaint: None,
         })
-    }
-
-    /// What becomes readable when something changes.
-    pub fn sockets(&self) -> [BorrowedFd<'_>; 2] {
-        self.monitor.sockets()
     }
 
     /// How long [`repair`](Self::repair) has to wait at most; `None` while nothing has changed.

@@ -7,17 +7,21 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
 };
 
 use crate::netlink::{Error, uapi};
 
-/// Two sockets that listen in the network namespace of the thread that opened them.
+/// Two sockets that listen in the network namespace of the thread that opened them, in one epoll:
+/// poll(2) refuses more descriptors than the process may have, and each one less is one less to
+/// run into that.
 #[derive(Debug)]
 pub struct Monitor {
     route: OwnedFd,
     netfilter: OwnedFd,
+    epoll: Epoll,
 }
 
 impl Monitor {
@@ -31,17 +35,17 @@ impl Monitor {
             uapi::RTNLGRP_IPV6_ROUTE,
             uapi::RTNLGRP_IPV6_RULE,
         ];
+        let route = listen(SockProtocol::NetlinkRoute, &routing)
+            .map_err(|errno| Error::new(&"listen to routing changes", errno.into()))?;
+        let netfilter = listen(SockProtocol::NetlinkNetFilter, &[uapi::NFNLGRP_NFTABLES])
+            .map_err(|errno| Error::new(&"listen to nftables changes", errno.into()))?;
+        let epoll = both(&route, &netfilter)
+            .map_err(|errno| Error::new(&"listen to changes", errno.into()))?;
         Ok(Self {
-            route: listen(SockProtocol::NetlinkRoute, &routing)
-                .map_err(|errno| Error::new(&"listen to routing changes", errno.into()))?,
-            netfilter: listen(SockProtocol::NetlinkNetFilter, &[uapi::NFNLGRP_NFTABLES])
-                .map_err(|errno| Error::new(&"listen to nftables changes", errno.into()))?,
+            route,
+            netfilter,
+            epoll,
         })
-    }
-
-    /// What becomes readable at an event.
-    pub fn sockets(&self) -> [BorrowedFd<'_>; 2] {
-        [self.route.as_fd(), self.netfilter.as_fd()]
     }
 
     /// Takes all events there are; whether there were any.
@@ -49,6 +53,21 @@ impl Monitor {
         let route = drain(&self.route);
         drain(&self.netfilter) || route
     }
+}
+
+impl AsFd for Monitor {
+    /// Readable once something has changed.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+}
+
+fn both(route: &OwnedFd, netfilter: &OwnedFd) -> nix::Result<Epoll> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    for socket in [route, netfilter] {
+        epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+    }
+    Ok(epoll)
 }
 
 fn listen(protocol: SockProtocol, groups: &[u32]) -> nix::Result<OwnedFd> {

@@ -4,6 +4,9 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{Shutdown, shutdown};
 
 use crate::harness::noise::sha256;
 use crate::harness::peer::{Habit, Server, connect};
@@ -123,6 +126,10 @@ fn refuse_answers_for_the_server_and_no_listener_of_the_router_does() {
             });
             assert_eq!(*reset.source.ip(), SERVER);
             assert!(reset.checksum_ok && reset.routing.is_none());
+        }
+        // Closing is not enough: a program that another test is about to start may hold copies.
+        for router in &routers {
+            shutdown(router.as_raw_fd(), Shutdown::Both).unwrap();
         }
         drop(routers);
         proxy.restart(&lab);
