@@ -320,7 +320,6 @@ fn a_syn_that_replaces_a_held_one_gets_its_own_way() {
     let server = Server::start(lab.server(), 7, Habit::Echo);
     // Longer than anything here waits.
     let proxy = start(&lab, "nfqueue", 200);
-    let before = descriptors(&proxy);
     answer_late(&lab, true);
     let client = SocketAddrV6::new(CLIENT, 40_001, 0, 0);
     let given_up = Attempt::begin_from(lab.client(), client, server.address());
@@ -330,14 +329,16 @@ fn a_syn_that_replaces_a_held_one_gets_its_own_way() {
     let attempt = Attempt::begin_from(lab.client(), client, server.address());
     wait_counter(&proxy, "held_syn_packets", 2);
     wait_for("one connecting socket, not two", || {
-        (descriptors(&proxy) == before + 1).then_some(())
+        let mut ss = lab.proxy(1).command("ss");
+        let answer = program::run(ss.args(["-tanH", "state", "syn-sent"])).unwrap();
+        (String::from_utf8(answer).unwrap().lines().count() == 1).then_some(())
     });
     answer_late(&lab, false);
     assert_eq!(attempt.sight(|| false), Sight::Echo);
     let report = server.report();
     report.end.unwrap();
     assert_eq!(report.sum, noise::sha256(b"ping"));
-    wait_until_nothing_is_left(&proxy, before);
+    wait_counter(&proxy, "finished_flows", 1);
     assert_eq!(counter(&proxy, "accepted_flows"), 1);
     assert_eq!(counter(&proxy, "abandoned_flows"), 0);
 }

@@ -38,7 +38,8 @@ impl Attempt {
         Self::begin_from(namespace, any, server)
     }
 
-    /// The same from `client`, also where that port is in TIME_WAIT in `namespace`.
+    /// The same from `client`, also where that port is in TIME_WAIT in `namespace`; as soon as
+    /// the kernel has done with an earlier connection of it.
     pub fn begin_from(namespace: &Namespace, client: SocketAddrV6, server: SocketAddrV6) -> Self {
         let socket = namespace
             .run(|| Socket::new(Domain::IPV6, Type::STREAM.nonblocking(), None))
@@ -46,10 +47,14 @@ impl Attempt {
             .unwrap();
         socket.set_reuse_address(true).unwrap();
         socket.bind(&client.into()).unwrap();
-        match socket.connect(&server.into()) {
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            answer => panic!("connect did not begin: {answer:?}"),
-        }
+        wait_for("connect to begin", || {
+            match socket.connect(&server.into()).map_err(|e| errno(&e)) {
+                Err(Errno::EINPROGRESS) => Some(()),
+                // The last FIN of the earlier one is not acknowledged yet.
+                Err(Errno::EADDRNOTAVAIL) => None,
+                answer => panic!("connect did not begin: {answer:?}"),
+            }
+        });
         Self {
             stream: socket.into(),
         }
