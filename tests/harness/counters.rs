@@ -1,14 +1,12 @@
 //! The daemon's counters, descriptors and flows as conditions to wait for.
 
-use std::fs;
-
 use serde_json::Value;
 
 use srv6pipes::control::client::ask;
 use srv6pipes::control::proto::Request;
 
 use super::proxy::Proxy;
-use super::wait_for;
+use super::{status as daemon_status, wait_for};
 
 /// `status --json`, asked without a process in between.
 pub fn status(proxy: &Proxy) -> Value {
@@ -37,10 +35,9 @@ pub fn wait_counter(proxy: &Proxy, name: &str, value: u64) -> u64 {
     })
 }
 
-/// How many descriptors the daemon has open.
+/// How many descriptors the daemon has open, those of operators aside.
 pub fn descriptors(proxy: &Proxy) -> usize {
-    let folder = format!("/proc/{}/fd", proxy.pid());
-    fs::read_dir(folder).unwrap().count()
+    daemon_status::descriptors(proxy).len()
 }
 
 /// Waits until the daemon has as many descriptors as `before` and no live flow: nothing of what
@@ -49,7 +46,6 @@ pub fn wait_until_nothing_is_left(proxy: &Proxy, before: usize) {
     wait_for("live_flows to be 0", || {
         (counter(proxy, "live_flows") == 0).then_some(())
     });
-    // A control connection that was just answered may still count.
     wait_for(&format!("descriptors to be {before} again"), || {
         (descriptors(proxy) == before).then_some(())
     });
