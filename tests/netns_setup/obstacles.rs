@@ -1,5 +1,8 @@
 //! What is in the way is named and left alone, and nothing is changed.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
 use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, unshare};
 use srv6pipes::setup::Setup;
@@ -146,5 +149,32 @@ fn a_second_instance_is_told_of_the_first() {
         let errors = srv6pipes::setup::clean(&folder.journal()).unwrap_err();
         assert!(errors[0].to_string().contains(&pid), "{errors:?}");
         assert_eq!(picture(), during);
+    });
+}
+
+#[test]
+fn a_journal_that_others_can_write_is_not_believed() {
+    in_namespace(|| {
+        let before = picture();
+        let refused = |prepare: &dyn Fn(&std::path::Path)| {
+            let folder = Folder::new();
+            prepare(&folder.journal());
+            let error = Setup::apply(saved_syn(&config()), &folder.journal()).unwrap_err();
+            let cleaned = srv6pipes::setup::clean(&folder.journal()).unwrap_err();
+            assert_eq!(picture(), before);
+            format!("{error} {cleaned:?}")
+        };
+        let theirs = refused(&|journal| {
+            std::fs::write(journal, "link p0\n").unwrap();
+            chown(journal, Some(65534), None).unwrap();
+        });
+        assert!(theirs.contains("belongs to somebody else"), "{theirs}");
+        let open = refused(&|journal| {
+            std::fs::write(journal, "link p0\n").unwrap();
+            std::fs::set_permissions(journal, Permissions::from_mode(0o666)).unwrap();
+        });
+        assert!(open.contains("somebody else may write it"), "{open}");
+        let link = refused(&|journal| symlink("/etc/hostname", journal).unwrap());
+        assert!(link.contains("Too many levels of symbolic links"), "{link}");
     });
 }
