@@ -18,6 +18,7 @@ use harness::sight::{Attempt, Sight};
 use harness::{lab, noise, wait_for};
 use srv6pipes::demo::frame::{Frame, flag};
 use srv6pipes::demo::lab::{CLIENT, Lab, sid};
+use srv6pipes::demo::namespace::Namespace;
 use srv6pipes::demo::program;
 use srv6pipes::demo::sniff::Tap;
 
@@ -32,40 +33,33 @@ fn start(lab: &Lab, mode: &str, connect_timeout: u8) -> Proxy {
 
 /// Makes the server's kernel swallow its SYN-ACKs, or no longer.
 fn answer_late(lab: &Lab, late: bool) {
-    let rules = if late {
-        "table ip6 late {\nchain out {\ntype filter hook output priority 0\n\
-         tcp flags & (syn|ack) == (syn|ack) drop\n}\n}\n"
-    } else {
-        "delete table ip6 late\n"
-    };
-    let mut nft = lab.server().command("nft");
-    program::run_with_input(nft.args(["-f", "-"]), rules).unwrap();
+    drop_segments(lab.server(), "output", "(syn|ack)", late);
 }
 
 /// Makes the server's kernel overlook SYNs, or no longer. Unlike one that answers late it does not
 /// know of them: Linux answers a second SYN by reset if its ISN lies in the window of the first
 /// (`tcp_check_req`), and that is so when less than four milliseconds lie between them.
 fn overlook_questions(lab: &Lab, overlook: bool) {
-    let rules = if overlook {
-        "table ip6 deaf {\nchain in {\ntype filter hook input priority 0\n\
-         tcp flags & (syn|ack) == syn drop\n}\n}\n"
-    } else {
-        "delete table ip6 deaf\n"
-    };
-    let mut nft = lab.server().command("nft");
-    program::run_with_input(nft.args(["-f", "-"]), rules).unwrap();
+    drop_segments(lab.server(), "input", "syn", overlook);
 }
 
 /// Makes the client's kernel overlook SYN-ACKs, or no longer.
 fn overlook_answers(lab: &Lab, overlook: bool) {
-    let rules = if overlook {
-        "table ip6 deaf {\nchain in {\ntype filter hook input priority 0\n\
-         tcp flags & (syn|ack) == (syn|ack) drop\n}\n}\n"
+    drop_segments(lab.client(), "input", "(syn|ack)", overlook);
+}
+
+/// Drops what has just these of the flags SYN and ACK at `hook`, or no longer.
+fn drop_segments(namespace: &Namespace, hook: &str, flags: &str, drops: bool) {
+    let rules = if drops {
+        format!(
+            "table ip6 deaf {{\nchain c {{\ntype filter hook {hook} priority 0\n\
+             tcp flags & (syn|ack) == {flags} drop\n}}\n}}\n"
+        )
     } else {
-        "delete table ip6 deaf\n"
+        "delete table ip6 deaf\n".to_owned()
     };
-    let mut nft = lab.client().command("nft");
-    program::run_with_input(nft.args(["-f", "-"]), rules).unwrap();
+    let mut nft = namespace.command("nft");
+    program::run_with_input(nft.args(["-f", "-"]), &rules).unwrap();
 }
 
 /// Sockets in TIME_WAIT in P1's namespace between `local` and `peer`.

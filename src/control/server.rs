@@ -116,11 +116,6 @@ impl Server {
     /// then whoever has been silent for longest.
     fn accept(&mut self) -> io::Result<(UnixStream, SocketAddr)> {
         loop {
-            // accept(2) looks for a descriptor before it looks whether anybody waits.
-            let mut waiting = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut waiting, PollTimeout::ZERO)? == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
             match self.listener.accept() {
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                     // The kernel looks for a descriptor before it looks whether somebody waits.

@@ -15,7 +15,7 @@ use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
 use crate::proxy::pipe::Pools;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::session::{Beginning, Session};
-use crate::proxy::stage::{Chain, Stage};
+use crate::proxy::stage::{Chain, Stage, count_broken};
 use crate::sys::end::End;
 use crate::sys::own_address::OwnAddress;
 use crate::sys::{option, socket};
@@ -181,14 +181,9 @@ impl Door {
                     counters: Arc::clone(&served.counters),
                 }),
                 Err(error) if served.on_failure == FunctionFailure::Pass => {
-                    let level = if served.counters.broken_flows.first() {
-                        log::Level::Warn
-                    } else {
-                        log::Level::Debug
-                    };
                     let id = step.function;
                     log::log!(
-                        level,
+                        count_broken(&served.counters),
                         "function {id:#06x}: {error}; its flow goes on untouched"
                     );
                 }

@@ -73,17 +73,12 @@ impl Stage {
         Ok(progress)
     }
 
-    /// The function broke its promise: counted, and a warning the first time, so that a bad module
-    /// cannot fill the log.
+    /// The function broke its promise: counted and logged, see [`count_broken`].
     ///
     /// # Errors
     /// The flow's end, unless the function's failures let flows pass.
     pub fn blame(&self, broken: Broken) -> Result<(), Outcome> {
-        let level = if self.counters.broken_flows.first() {
-            log::Level::Warn
-        } else {
-            log::Level::Debug
-        };
+        let level = count_broken(&self.counters);
         let id = self.id;
         match self.on_failure {
             FunctionFailure::Reset => {
@@ -98,5 +93,15 @@ impl Stage {
                 Ok(())
             }
         }
+    }
+}
+
+/// Counts a flow that a function broke; how loud to say so: a warning the first time only, so that
+/// a bad module cannot fill the log.
+pub fn count_broken(counters: &FunctionCounters) -> log::Level {
+    if counters.broken_flows.first() {
+        log::Level::Warn
+    } else {
+        log::Level::Debug
     }
 }
