@@ -32,23 +32,34 @@ macro_rules! constants {
 #[test]
 fn the_header_and_its_mirror_agree() {
     let mut rows = layout! {
-        "srv6pipes_host" abi::Host { struct_size log get_extension }
+        "srv6pipes_host" abi::Host { struct_size log get_extension wake }
+        "srv6pipes_counters" abi::Counters { struct_size open add set close }
         "srv6pipes_option" abi::ConfigOption { key value }
         "srv6pipes_setup" abi::Setup {
             struct_size abi_major abi_minor host_version options option_count host
+            complain function_id
         }
         "srv6pipes_flow" abi::Flow {
-            struct_size argument client_address server_address client_port server_port
+            struct_size argument client_address server_address client_port server_port id
         }
-        "srv6pipes_result" abi::ProcessResult { consumed produced verdict }
+        "srv6pipes_route" abi::Route {
+            struct_size attempt server_address next_segment server_port has_next_segment choice
+        }
+        "srv6pipes_report" abi::Report {
+            struct_size flags upstream_in_bytes upstream_out_bytes downstream_in_bytes
+            downstream_out_bytes age_us client_rtt_us connect_us first_byte_us
+        }
+        "srv6pipes_result" abi::ProcessResult { consumed produced verdict wait_ms }
         "srv6pipes_func" abi::Func {
             abi_major abi_minor struct_size name summary version capabilities
             func_init func_spawn func_process func_despawn func_deinit
+            func_route func_routed func_report
         }
     };
     rows.extend(constants! {
         ABI_MAJOR ABI_MINOR MIN_ROOM MAX_WINDOW LOG_ERROR LOG_WARN LOG_INFO LOG_DEBUG LOG_TRACE
-        UPSTREAM DOWNSTREAM END MORE FINISHED PASS CLOSE RESET ERROR CAP_PASS_AT_ONCE
+        UPSTREAM DOWNSTREAM END MORE FINISHED PASS CLOSE RESET ERROR WAIT CAP_PASS_AT_ONCE
+        CAP_READS_FILES ROUTE_CONNECTED ROUTE_FAILED ROUTE_DROPPED ROUTE_ENDED REPORT_LAST
     });
     let mut program =
         "#include <stdio.h>\n#include \"srv6pipes_vnf.h\"\nint main(void)\n{\n".to_owned();

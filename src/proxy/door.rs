@@ -172,6 +172,7 @@ impl Door {
                 argument: step.argument,
                 client: itinerary.client,
                 server: itinerary.server,
+                id: 0,
             };
             match served.function.spawn(&info) {
                 Ok(transform) => stages.push(Stage {

@@ -372,6 +372,10 @@ impl Pipe {
                 state.starved = (!moved).then_some(offered);
                 Ok(moved)
             }
+            Verdict::Wait(_) => {
+                state.starved = Some(offered - progress.consumed);
+                Ok(progress.consumed > 0 || progress.produced > 0)
+            }
             Verdict::Finished => {
                 self.cut(place, pools);
                 Ok(true)

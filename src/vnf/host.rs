@@ -33,6 +33,7 @@ pub(super) fn host(name: &str) -> *const abi::Host {
                 struct_size: super::instance::size_of_abi::<abi::Host>(),
                 log: Some(log),
                 get_extension: Some(extension),
+                wake: None,
             },
             name: name.to_owned(),
         }));

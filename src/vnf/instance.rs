@@ -102,6 +102,8 @@ impl Active {
             },
             option_count: options.len(),
             host: host::host(&function.name),
+            complain: None,
+            function_id: 0,
         };
         let mut state = ptr::null_mut();
         // SAFETY: both structures outlive the call, and so does what they point to.
@@ -125,6 +127,7 @@ impl Active {
             server_address: flow.server.ip().octets(),
             client_port: flow.client.port(),
             server_port: flow.server.port(),
+            id: flow.id,
         };
         let mut state = ptr::null_mut();
         // SAFETY: `self.state` is what func_init set, func_deinit has not run while `self` lives,
@@ -227,6 +230,7 @@ fn check(
         consumed,
         produced,
         verdict,
+        wait_ms,
     } = result;
     let verdict = match verdict {
         abi::MORE => Verdict::More,
@@ -234,6 +238,7 @@ fn check(
         abi::PASS => Verdict::Pass,
         abi::CLOSE => Verdict::Close,
         abi::RESET => Verdict::Reset,
+        abi::WAIT => Verdict::Wait(wait_ms),
         abi::ERROR => return Err(Broken::Failed),
         _ => return Err(Broken::UnknownVerdict),
     };
@@ -274,6 +279,7 @@ mod tests {
             consumed,
             produced,
             verdict,
+            wait_ms: 0,
         }
     }
 
@@ -313,7 +319,7 @@ mod tests {
             Err(Broken::Failed)
         );
         assert_eq!(
-            check(answer(0, 0, 6), 3, 9, false),
+            check(answer(0, 0, 7), 3, 9, false),
             Err(Broken::UnknownVerdict)
         );
     }

@@ -7,7 +7,6 @@
 
 use std::ffi::CStr;
 use std::hint::black_box;
-use std::num::NonZeroU8;
 
 use srv6pipes_vnf::{Direction, Flow, FlowInfo, Function, Progress, Reason, Setup};
 
@@ -38,13 +37,9 @@ impl Function for Passes {
     type Flow = PassesFlow;
 
     fn init(setup: &Setup) -> Result<Self, Reason> {
-        let key = match setup.option("key") {
-            None => DEFAULT_KEY,
-            Some(text) => match text.parse::<NonZeroU8>() {
-                Ok(key) => key.get(),
-                Err(error) => return Err(format!("option key '{text}': {error}").into()),
-            },
-        };
+        let key = setup.number("key", 1..=255);
+        let key = key.and_then(|key| u8::try_from(key).ok());
+        let key = key.unwrap_or(DEFAULT_KEY);
         Ok(Self { key })
     }
 
@@ -91,17 +86,10 @@ srv6pipes_vnf::export_functions!(Passes);
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv6Addr, SocketAddrV6};
-
     use super::*;
 
     fn spawn(argument: u32) -> Result<PassesFlow, Reason> {
-        let end = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 1, 0, 0);
-        Passes::init(&Setup::detached(&[]))?.spawn(&FlowInfo {
-            argument,
-            client: end,
-            server: end,
-        })
+        Passes::init(&Setup::detached(&[]))?.spawn(&FlowInfo::detached(argument))
     }
 
     #[test]
@@ -129,16 +117,15 @@ mod tests {
 
     #[test]
     fn the_key_is_a_byte_that_changes_something() {
-        let init = |key| Passes::init(&Setup::detached(&[("key", key)]));
-        assert_eq!(init("255").unwrap().key, 255);
+        let make = |key| Setup::detached(&[("key", key)]).make::<Passes>();
+        assert_eq!(make("255").unwrap().key, 255);
         for wrong in ["0", "256", "", "x"] {
-            assert!(
-                init(wrong)
-                    .unwrap_err()
-                    .to_string()
-                    .starts_with("option key '"),
+            let complaints = make(wrong).unwrap_err();
+            assert_eq!(
+                complaints[0].text, "must be a number from 1 to 255",
                 "{wrong}"
             );
+            assert_eq!(complaints[0].option, Some(0));
         }
     }
 }

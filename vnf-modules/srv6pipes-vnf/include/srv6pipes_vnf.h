@@ -13,8 +13,10 @@
  *
  *     dlopen                                      once per version of the file, never undone
  *       func_init                                 once per `config function` of the configuration
+ *         func_route, func_routed                 optional: where a flow goes, before it is spawned
  *         func_spawn                              once per flow
  *           func_process, func_process, ...       any number of times, both directions
+ *           func_report, func_report, ...         optional: what the flow has moved so far
  *         func_despawn                            once per flow whose func_spawn returned 0
  *       func_deinit                               once, if func_init returned 0, after the last flow
  *
@@ -26,6 +28,8 @@
  *                     calls for different flows do, also inside one function.  Do not rely on a
  *                     flow always meeting the same thread: keep state in flow_state, not in
  *                     thread-locals.
+ *                     A function that needs threads of its own starts them in func_init, ends
+ *                     them in func_deinit, and tells a flow of their results by host->wake.
  *   [any-thread]      any of them, with nothing else running in the same function.
  *   [thread-safe]     a call of the host that may be made from everywhere, at any time.
  * Nothing may block: the thread carries other flows too.
@@ -51,7 +55,7 @@ extern "C" {
 #endif
 
 #define SRV6PIPES_ABI_MAJOR 0
-#define SRV6PIPES_ABI_MINOR 1
+#define SRV6PIPES_ABI_MINOR 2
 
 /* The host tries again with at least this much room for output, bytes. */
 #define SRV6PIPES_MIN_ROOM 4096
@@ -79,9 +83,46 @@ struct srv6pipes_host {
     void (*log)(const struct srv6pipes_host *host, uint32_t level, const char *message);
 
     /* [thread-safe]
-     * The extension of that name, for instance "srv6pipes.timer/1", or NULL if this host has
-     * none; ABI 0.1 defines none.  What is returned lives as long as the process. */
+     * The extension of that name, SRV6PIPES_COUNTERS for instance, or NULL if this host has none.
+     * What is returned lives as long as the process. */
     const void *(*get_extension)(const struct srv6pipes_host *host, const char *id);
+
+    /* [thread-safe]
+     * Has func_process called soon, in each direction whose last verdict was SRV6PIPES_WAIT, for
+     * the flow of this id (srv6pipes_flow.id).  A flow that is over, or never was, is none of its
+     * business: nothing happens.  Several wake-ups may come as one call. */
+    void (*wake)(const struct srv6pipes_host *host, uint64_t flow_id);
+};
+
+/* Extension: numbers of the function's own, which `srv6pipes status` shows beside the host's. */
+#define SRV6PIPES_COUNTERS "srv6pipes.counters/1"
+
+/* One number; opaque. */
+struct srv6pipes_counter;
+
+/* What get_extension returns for SRV6PIPES_COUNTERS. */
+struct srv6pipes_counters {
+    uint32_t struct_size; /* bytes, as this host knows the structure */
+
+    /* [thread-safe]
+     * The counter of this name and label, made with 0 if there is none; the same name and label
+     * are the same counter for all who open them in one `config function`, also across a reload.
+     * `name` is 1 to 63 of a-z, 0-9 and _, and ends in its unit: blocked_flows, sent_bytes,
+     * wait_us.  `label` tells counters of one name apart ("rule=ads", "client=2001:db8::1"): UTF-8
+     * without control characters, at most 255 bytes, "" for none.  Both are copied.
+     * NULL if they are not so, or if the function has 4096 already.  Takes a lock: for
+     * beginnings, not for every call of func_process. */
+    struct srv6pipes_counter *(*open)(const struct srv6pipes_host *host, const char *name,
+                                      const char *label);
+
+    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored. */
+    void (*add)(struct srv6pipes_counter *counter, uint64_t n);
+    void (*set)(struct srv6pipes_counter *counter, uint64_t n);
+
+    /* [thread-safe]
+     * Gives it back; who has opened it twice does that twice.  What nobody holds is no longer
+     * shown.  NULL is ignored. */
+    void (*close)(struct srv6pipes_counter *counter);
 };
 
 /* One `option` (or one value of a `list`) of the function's UCI section. */
@@ -99,6 +140,15 @@ struct srv6pipes_setup {
     const struct srv6pipes_option *options; /* in the order of the file; NULL if there is none */
     size_t option_count;
     const struct srv6pipes_host *host; /* may be kept */
+
+    /* [control-thread], only during func_init.
+     * Tells the operator what is wrong with one of `options`, or with the section as a whole
+     * (NULL): `srv6pipes check` prints it with the file and line of just that option.  Call it
+     * for every mistake, so that all are told at once, and return another number than 0 then.
+     * `message` is UTF-8, ends with NUL, is copied, and does not repeat the option's name. */
+    void (*complain)(const struct srv6pipes_setup *setup, const struct srv6pipes_option *option,
+                     const char *message);
+    uint16_t function_id; /* the section's `option id`: the 16 function bits of its SIDs */
 };
 
 /* For func_spawn: the flow. */
@@ -109,7 +159,37 @@ struct srv6pipes_flow {
     uint8_t server_address[16]; /* the flow's final destination */
     uint16_t client_port;       /* host order */
     uint16_t server_port;
+
+    uint64_t id; /* for host->wake; no other flow of this process has it.  0 in func_route */
 };
+
+/* For func_route: where the flow goes from here.  The function may change what is marked [in out]. */
+struct srv6pipes_route {
+    uint32_t struct_size;       /* bytes, as this host knows the structure */
+    uint32_t attempt;           /* 0; then 1, 2, ... each time what was chosen did not answer */
+    uint8_t server_address[16]; /* [in out] the final destination */
+    uint8_t next_segment[16];   /* [in out] the next segment, if has_next_segment */
+    uint16_t server_port;       /* [in out] host order */
+    uint16_t has_next_segment;  /* 0: the server is next, next_segment means nothing */
+    uint64_t choice;            /* [out] the function's own: comes back in func_routed */
+};
+
+/* For func_report: what the flow has moved so far, splice included. */
+struct srv6pipes_report {
+    uint32_t struct_size; /* bytes, as this host knows the structure */
+    uint32_t flags;       /* SRV6PIPES_REPORT_... */
+    uint64_t upstream_in_bytes;    /* read from the client */
+    uint64_t upstream_out_bytes;   /* written towards the server */
+    uint64_t downstream_in_bytes;  /* read from the server's side */
+    uint64_t downstream_out_bytes; /* written to the client */
+    uint64_t age_us;        /* since the client's connection was accepted */
+    uint64_t client_rtt_us; /* round trip of the client's handshake; 0: not known */
+    uint64_t connect_us;    /* how long the next segment took to answer; 0: it has not */
+    uint64_t first_byte_us; /* from accept to the first byte from the server; 0: none came */
+};
+
+/* Flags of func_report; bits not listed are zero now and to be ignored. */
+#define SRV6PIPES_REPORT_LAST 1u /* the flow is over; func_despawn follows */
 
 /* ---- What a function answers ------------------------------------------------------------ */
 
@@ -127,13 +207,25 @@ struct srv6pipes_flow {
 #define SRV6PIPES_CLOSE 3    /* both directions: deliver what was produced, then end in order */
 #define SRV6PIPES_RESET 4    /* both directions: reset now; what was produced is dropped */
 #define SRV6PIPES_ERROR 5    /* the function failed: the operator's `on_failure` decides */
+/* As MORE, but what the function waits for is not only input or room: it is called
+ * again, too, when the flow is woken (host->wake), or once wait_ms have passed if that is not 0.
+ * What it did not consume waits, and is offered again with what arrives, or at the wake-up.  Doing
+ * nothing is always an answer with WAIT. */
+#define SRV6PIPES_WAIT 6
 
 /* Answer of func_process. */
 struct srv6pipes_result {
     size_t consumed;  /* bytes taken from the front of `in`; at most in_len */
     size_t produced;  /* bytes written to the front of `out`; at most out_cap */
     uint32_t verdict; /* one of the above */
+    uint32_t wait_ms; /* read with SRV6PIPES_WAIT only: milliseconds; 0 is no limit */
 };
+
+/* Events of func_routed. */
+#define SRV6PIPES_ROUTE_CONNECTED 0 /* what was chosen has answered */
+#define SRV6PIPES_ROUTE_FAILED 1    /* it has refused, cannot be reached, or gave no answer in time */
+#define SRV6PIPES_ROUTE_DROPPED 2   /* the flow ended for another reason before that was known */
+#define SRV6PIPES_ROUTE_ENDED 3     /* after CONNECTED: the flow is over */
 
 /* ---- What the module tells the host ----------------------------------------------------- */
 
@@ -143,6 +235,10 @@ struct srv6pipes_result {
 /* The function never looks at a byte, nor at a flow.  The host may leave out func_spawn,
  * func_process and func_despawn and let the kernel move the bytes from the first one on. */
 #define SRV6PIPES_CAP_PASS_AT_ONCE (UINT64_C(1) << 0)
+
+/* func_init reads files (lists, keys): `srv6pipes reload` makes the function anew for
+ * new flows though its section did not change. */
+#define SRV6PIPES_CAP_READS_FILES (UINT64_C(1) << 1)
 
 /* One function.  The host reads it, and the texts it points to, right after dlopen and runs
  * nothing for that (but what the module has itself run at dlopen: its constructors).  Everything
@@ -159,7 +255,7 @@ struct srv6pipes_func {
 
     uint64_t capabilities; /* SRV6PIPES_CAP_... */
 
-    /* All five are there; none may be NULL. */
+    /* These five are there; none may be NULL. */
 
     /* [control-thread]
      * Makes the function ready for one `config function` section.  Several sections may name the
@@ -188,6 +284,8 @@ struct srv6pipes_func {
      *     this call did something; or when input arrived; or when less than SRV6PIPES_MIN_ROOM of
      *     `out` was left and there is room again, then perhaps with in_len 0.  So a function keeps
      *     back output only if it does not fit.
+     *   - After SRV6PIPES_WAIT it calls again when input arrived or room as above, and at the
+     *     wake-up or after the time that WAIT names; not before, whatever was left unconsumed.
      *   - A call that consumed and produced nothing, with SRV6PIPES_MORE, is repeated only with
      *     more input or more room: out_cap is then SRV6PIPES_MIN_ROOM or more, and a function
      *     that waits for input is offered up to SRV6PIPES_MAX_WINDOW of it.
@@ -214,6 +312,29 @@ struct srv6pipes_func {
      * The function is no longer configured and its last flow is over: free function_state.  The
      * code stays in memory. */
     void (*func_deinit)(void *function_state);
+
+    /* Optional calls: NULL for those a function does not want. */
+
+    /* [worker-thread]
+     * Before the flow is spawned and its next segment connected: may choose another server or
+     * another next segment.  A host that runs several functions for the flow asks them in the
+     * order of travel; each sees what those before it chose, and func_spawn sees the end of it.
+     * If nothing answers there, the host calls func_routed with FAILED and then func_route again,
+     * with `attempt` one higher and everything else as it was at first, at most 8 times.
+     * Returns 0, or another number: there is nowhere to go (any more), and the flow is refused.
+     * Needs no func_spawn to have succeeded, nor the flow to come about. */
+    int (*func_route)(void *function_state, const struct srv6pipes_flow *flow,
+                      struct srv6pipes_route *route);
+
+    /* [worker-thread]
+     * What became of a choice that func_route returned 0 for: exactly one of CONNECTED, FAILED and
+     * DROPPED, and after CONNECTED one ENDED.  NULL only if func_route is. */
+    void (*func_routed)(void *function_state, uint64_t choice, uint32_t event);
+
+    /* [worker-thread]
+     * The flow's numbers, whenever the operator asks for the status and once, with
+     * SRV6PIPES_REPORT_LAST, before func_despawn; also for a function that passes. */
+    void (*func_report)(void *flow_state, const struct srv6pipes_report *report);
 };
 
 #if defined(__GNUC__)

@@ -3,12 +3,12 @@
 //! The header is the contract and says what everything means; `tests/module_abi.rs` of srv6pipes
 //! compares the two, size by size and offset by offset.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 /// `SRV6PIPES_ABI_MAJOR`.
 pub const ABI_MAJOR: u16 = 0;
 /// `SRV6PIPES_ABI_MINOR`.
-pub const ABI_MINOR: u16 = 1;
+pub const ABI_MINOR: u16 = 2;
 
 /// `SRV6PIPES_MIN_ROOM`, bytes.
 pub const MIN_ROOM: usize = 4096;
@@ -46,9 +46,28 @@ pub const CLOSE: u32 = 3;
 pub const RESET: u32 = 4;
 /// `SRV6PIPES_ERROR`.
 pub const ERROR: u32 = 5;
+/// `SRV6PIPES_WAIT`.
+pub const WAIT: u32 = 6;
+
+/// `SRV6PIPES_ROUTE_CONNECTED`.
+pub const ROUTE_CONNECTED: u32 = 0;
+/// `SRV6PIPES_ROUTE_FAILED`.
+pub const ROUTE_FAILED: u32 = 1;
+/// `SRV6PIPES_ROUTE_DROPPED`.
+pub const ROUTE_DROPPED: u32 = 2;
+/// `SRV6PIPES_ROUTE_ENDED`.
+pub const ROUTE_ENDED: u32 = 3;
+
+/// `SRV6PIPES_REPORT_LAST`.
+pub const REPORT_LAST: u32 = 1;
 
 /// `SRV6PIPES_CAP_PASS_AT_ONCE`.
 pub const CAP_PASS_AT_ONCE: u64 = 1;
+/// `SRV6PIPES_CAP_READS_FILES`.
+pub const CAP_READS_FILES: u64 = 2;
+
+/// `SRV6PIPES_COUNTERS`.
+pub const COUNTERS: &CStr = c"srv6pipes.counters/1";
 
 /// `struct srv6pipes_host`.
 #[repr(C)]
@@ -60,6 +79,37 @@ pub struct Host {
     pub log: Option<unsafe extern "C" fn(*const Host, u32, *const c_char)>,
     /// The extension of a name, or null.
     pub get_extension: Option<unsafe extern "C" fn(*const Host, *const c_char) -> *const c_void>,
+    /// Has a waiting flow's function called.
+    pub wake: Option<unsafe extern "C" fn(*const Host, u64)>,
+}
+
+/// `struct srv6pipes_counter`: opaque.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Counter {
+    _opaque: [u8; 0],
+}
+
+/// `struct srv6pipes_counters`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Counters {
+    /// Bytes, as the host knows the structure.
+    pub struct_size: u32,
+    /// The counter of a name and a label, or null.
+    pub open: Option<
+        unsafe extern "C" fn(
+            *const Host,
+            name: *const c_char,
+            label: *const c_char,
+        ) -> *mut Counter,
+    >,
+    /// Adds.
+    pub add: Option<unsafe extern "C" fn(*mut Counter, u64)>,
+    /// Sets.
+    pub set: Option<unsafe extern "C" fn(*mut Counter, u64)>,
+    /// Gives it back.
+    pub close: Option<unsafe extern "C" fn(*mut Counter)>,
 }
 
 /// `struct srv6pipes_option`.
@@ -90,6 +140,11 @@ pub struct Setup {
     pub option_count: usize,
     /// Lives as long as the process.
     pub host: *const Host,
+    /// Tells the operator what is wrong with an option, or with the section.
+    pub complain:
+        Option<unsafe extern "C" fn(*const Setup, *const ConfigOption, message: *const c_char)>,
+    /// The section's `option id`.
+    pub function_id: u16,
 }
 
 /// `struct srv6pipes_flow`.
@@ -108,6 +163,54 @@ pub struct Flow {
     pub client_port: u16,
     /// Host order.
     pub server_port: u16,
+    /// For [`Host::wake`].
+    pub id: u64,
+}
+
+/// `struct srv6pipes_route`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Route {
+    /// Bytes, as the host knows the structure.
+    pub struct_size: u32,
+    /// 0, then one more each time what was chosen did not answer.
+    pub attempt: u32,
+    /// In and out: IPv6, network order.
+    pub server_address: [u8; 16],
+    /// In and out, if there is one.
+    pub next_segment: [u8; 16],
+    /// In and out: host order.
+    pub server_port: u16,
+    /// 0: the server is next.
+    pub has_next_segment: u16,
+    /// Out: comes back in `func_routed`.
+    pub choice: u64,
+}
+
+/// `struct srv6pipes_report`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Report {
+    /// Bytes, as the host knows the structure.
+    pub struct_size: u32,
+    /// [`REPORT_LAST`].
+    pub flags: u32,
+    /// Read from the client.
+    pub upstream_in_bytes: u64,
+    /// Written towards the server.
+    pub upstream_out_bytes: u64,
+    /// Read from the server's side.
+    pub downstream_in_bytes: u64,
+    /// Written to the client.
+    pub downstream_out_bytes: u64,
+    /// Since the client's connection was accepted.
+    pub age_us: u64,
+    /// Round trip of the client's handshake; 0: not known.
+    pub client_rtt_us: u64,
+    /// How long the next segment took to answer; 0: it has not.
+    pub connect_us: u64,
+    /// From accept to the first byte from the server; 0: none came.
+    pub first_byte_us: u64,
 }
 
 /// `struct srv6pipes_result`.
@@ -118,8 +221,10 @@ pub struct ProcessResult {
     pub consumed: usize,
     /// Bytes written to the front of the output.
     pub produced: usize,
-    /// [`MORE`] to [`ERROR`].
+    /// [`MORE`] to [`WAIT`].
     pub verdict: u32,
+    /// Milliseconds, with [`WAIT`]; 0 is no limit.
+    pub wait_ms: u32,
 }
 
 /// `func_init`.
@@ -133,6 +238,13 @@ pub type FuncProcess =
 pub type FuncDespawn = unsafe extern "C" fn(*mut c_void);
 /// `func_deinit`.
 pub type FuncDeinit = unsafe extern "C" fn(*mut c_void);
+
+/// `func_route`.
+pub type FuncRoute = unsafe extern "C" fn(*mut c_void, *const Flow, *mut Route) -> c_int;
+/// `func_routed`.
+pub type FuncRouted = unsafe extern "C" fn(*mut c_void, choice: u64, event: u32);
+/// `func_report`.
+pub type FuncReport = unsafe extern "C" fn(*mut c_void, *const Report);
 
 /// `struct srv6pipes_func`. A call is an `Option` because a module in C can leave it null.
 #[repr(C)]
@@ -150,7 +262,7 @@ pub struct Func {
     pub summary: *const c_char,
     /// Of the function.
     pub version: *const c_char,
-    /// [`CAP_PASS_AT_ONCE`].
+    /// [`CAP_PASS_AT_ONCE`] and [`CAP_READS_FILES`].
     pub capabilities: u64,
     /// Once per configured function.
     pub func_init: Option<FuncInit>,
@@ -162,4 +274,10 @@ pub struct Func {
     pub func_despawn: Option<FuncDespawn>,
     /// The function is no longer configured.
     pub func_deinit: Option<FuncDeinit>,
+    /// Where a flow goes. Optional.
+    pub func_route: Option<FuncRoute>,
+    /// What became of that. Optional.
+    pub func_routed: Option<FuncRouted>,
+    /// What a flow has moved. Optional.
+    pub func_report: Option<FuncReport>,
 }

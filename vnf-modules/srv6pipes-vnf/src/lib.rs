@@ -59,12 +59,18 @@
 //! built with `panic = "unwind"`, as it is by default; the export macro insists on it.
 
 pub mod abi;
+mod host;
 pub mod module;
+mod panics;
+mod setup;
 #[doc(hidden)]
 pub mod shim;
 
-pub use module::{Direction, Flow, FlowInfo, Function, Progress, Reason, Setup, Verdict};
-pub use shim::Log;
+pub use host::{Counter, Counters, Log, Waker};
+pub use module::{
+    Direction, Flow, FlowInfo, Function, Progress, Reason, Report, Route, Routed, Verdict,
+};
+pub use setup::{Complaint, Given, Setup};
 
 /// The example there is compiled, too.
 #[cfg(doctest)]

@@ -5,9 +5,10 @@
 
 use std::error::Error;
 use std::ffi::CStr;
-use std::net::SocketAddrV6;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
 
-use crate::shim::Log;
+use crate::setup::Setup;
 
 /// Why a function refuses a configuration or a flow, or gives one up: any error, also a text
 /// (`"no key".into()`). The host logs it.
@@ -24,6 +25,11 @@ pub trait Function: Send + Sync + Sized + 'static {
     const VERSION: &CStr;
     /// Whether the function looks at no byte and no flow, so that the kernel may move them all.
     const PASS_AT_ONCE: bool = false;
+    /// Whether [`Self::init`] reads files: a reload then makes the function anew for new flows,
+    /// though its section did not change.
+    const READS_FILES: bool = false;
+    /// Whether [`Self::route`] is to be asked.
+    const ROUTES: bool = false;
 
     /// The state of one flow.
     type Flow: Flow;
@@ -39,10 +45,31 @@ pub trait Function: Send + Sync + Sized + 'static {
     /// # Errors
     /// To refuse the flow, which then ends by the operator's `on_failure`.
     fn spawn(&self, flow: &FlowInfo) -> Result<Self::Flow, Reason>;
+
+    /// Says where a flow goes, before it is spawned and its next segment connected: may change the
+    /// route's server and next segment, and may remember its choice there. Asked only with
+    /// [`Self::ROUTES`]; again, with one `attempt` more, when what it chose did not answer. Runs
+    /// on a worker thread, for several flows at once.
+    ///
+    /// # Errors
+    /// When there is nowhere to go (any more): the flow is refused.
+    fn route(&self, flow: &FlowInfo, route: &mut Route) -> Result<(), Reason> {
+        let _ = (flow, route);
+        Ok(())
+    }
+
+    /// What became of a choice that [`Self::route`] made: exactly one of `Connected`, `Failed` and
+    /// `Dropped`, and after `Connected` one `Ended`.
+    fn routed(&self, choice: u64, event: Routed) {
+        let _ = (choice, event);
+    }
 }
 
 /// What a function keeps for one flow, both directions. Dropping it is `func_despawn`.
 pub trait Flow: Send + 'static {
+    /// Whether [`Self::report`] is to be called.
+    const REPORTS: bool = false;
+
     /// Takes bytes of one direction from `input` and gives bytes to `output`, as many as it likes
     /// of each. Runs on a worker thread, never twice at once for one flow, and must not block.
     ///
@@ -59,6 +86,12 @@ pub trait Flow: Send + 'static {
         output: &mut [u8],
         end: bool,
     ) -> Result<Progress, Reason>;
+
+    /// The flow's numbers, whenever the operator asks for the status and once at the end; also
+    /// after the function has said that it passes. Called only with [`Self::REPORTS`].
+    fn report(&mut self, report: &Report) {
+        let _ = report;
+    }
 }
 
 /// Which way bytes go: upstream is client to server.
@@ -79,6 +112,71 @@ pub struct FlowInfo {
     pub client: SocketAddrV6,
     /// The final destination.
     pub server: SocketAddrV6,
+    /// For [`Waker::wake`](crate::Waker::wake): no other flow of this process has it. 0 in
+    /// [`Function::route`].
+    pub id: u64,
+}
+
+impl FlowInfo {
+    /// A flow between two ports of ::1, for the unit tests of a module.
+    #[must_use]
+    pub const fn detached(argument: u32) -> Self {
+        Self {
+            argument,
+            client: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 50_000, 0, 0),
+            server: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, 0, 0),
+            id: 1,
+        }
+    }
+}
+
+/// Where a flow goes from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// 0; then 1, 2, … each time what was chosen did not answer.
+    pub attempt: u32,
+    /// The final destination; may be changed.
+    pub server: SocketAddrV6,
+    /// The next segment; may be changed for another, but neither added nor taken away.
+    pub next_segment: Option<Ipv6Addr>,
+    /// The function's own: comes back in [`Function::routed`].
+    pub choice: u64,
+}
+
+/// What became of a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routed {
+    /// It has answered.
+    Connected,
+    /// It has refused, cannot be reached, or gave no answer in time.
+    Failed,
+    /// The flow ended for another reason before that was known.
+    Dropped,
+    /// After `Connected`: the flow is over.
+    Ended,
+}
+
+/// What a flow has moved so far, splice included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// The flow is over; its `Drop` follows.
+    pub last: bool,
+    /// Bytes read from the client.
+    pub upstream_in: u64,
+    /// Bytes written towards the server.
+    pub upstream_out: u64,
+    /// Bytes read from the server's side.
+    pub downstream_in: u64,
+    /// Bytes written to the client.
+    pub downstream_out: u64,
+    /// Since the client's connection was accepted.
+    pub age: Duration,
+    /// Round trip of the client's handshake, if known.
+    pub client_rtt: Option<Duration>,
+    /// How long the next segment took to answer, if it has.
+    pub connect: Option<Duration>,
+    /// From accept to the first byte from the server, if one came.
+    pub first_byte: Option<Duration>,
 }
 
 /// What one call of a function did.
@@ -122,6 +220,17 @@ impl Progress {
             verdict: Verdict::Pass,
         }
     }
+
+    /// So much was done; call again when woken, after `ms` milliseconds if that is not 0, or when
+    /// there is more input or more room.
+    #[must_use]
+    pub const fn wait(consumed: usize, produced: usize, ms: u32) -> Self {
+        Self {
+            consumed,
+            produced,
+            verdict: Verdict::Wait(ms),
+        }
+    }
 }
 
 /// What a function wants next, for one direction.
@@ -137,45 +246,7 @@ pub enum Verdict {
     Close,
     /// Reset the flow now.
     Reset,
-}
-
-/// What the operator configured for a function, during [`Function::init`].
-#[derive(Debug)]
-pub struct Setup<'a> {
-    pub(crate) options: Vec<(&'a str, &'a str)>,
-    pub(crate) log: Log,
-}
-
-impl<'a> Setup<'a> {
-    /// A configuration without a host, whose log goes nowhere: for the unit tests of a module.
-    #[must_use]
-    pub fn detached(options: &[(&'a str, &'a str)]) -> Self {
-        Self {
-            options: options.to_vec(),
-            log: Log::nowhere(),
-        }
-    }
-
-    /// The options of the UCI section that are not the host's own, in the order of the file; a
-    /// list is several of one key.
-    #[must_use]
-    pub fn options(&self) -> &[(&'a str, &'a str)] {
-        &self.options
-    }
-
-    /// The value of an option; of the last one, if there are several, as UCI has it.
-    #[must_use]
-    pub fn option(&self, key: &str) -> Option<&'a str> {
-        self.options
-            .iter()
-            .rev()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| *value)
-    }
-
-    /// A way to the host's log that may be kept.
-    #[must_use]
-    pub const fn log(&self) -> Log {
-        self.log
-    }
+    /// As `More`, but call again, too, when the flow is woken ([`Waker`](crate::Waker)), or after
+    /// so many milliseconds; 0 is no limit.
+    Wait(u32),
 }

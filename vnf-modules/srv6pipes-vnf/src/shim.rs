@@ -7,16 +7,18 @@
     reason = "a C caller is on the other side of every function here"
 )]
 
-use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::fmt::{self, Display};
+mod flow;
+
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::Once;
 
 use crate::abi;
-use crate::module::{Direction, Flow, FlowInfo, Function, Reason, Setup, Verdict};
+use crate::host::{Host, Log, c_text};
+use crate::module::{Flow, FlowInfo, Function, Route, Routed};
+use crate::panics::{guarded, hush, text_of};
+use crate::setup::{Complaint, Setup};
+use crate::shim::flow::{FlowState, despawn, process, report};
 
 /// What calls of C answer when all is well.
 const OK: c_int = 0;
@@ -30,66 +32,9 @@ const BAD_CALL: c_int = 3;
 // SAFETY: the pointers lead to constants of the module's image, which no one writes.
 unsafe impl Sync for abi::Func {}
 
-/// The host's log, under the function's name.
-#[derive(Debug, Clone, Copy)]
-pub struct Log {
-    host: *const abi::Host,
-}
-
-// SAFETY: the header: the host's structure lives, unchanged, as long as the process.
-unsafe impl Send for Log {}
-// SAFETY: as above, and its calls are [thread-safe].
-unsafe impl Sync for Log {}
-
-impl Log {
-    pub(crate) const fn nowhere() -> Self {
-        Self { host: ptr::null() }
-    }
-
-    /// The operator must act.
-    pub fn error(&self, message: impl Display) {
-        self.line(abi::LOG_ERROR, &message);
-    }
-
-    /// It works, but worse than it should.
-    pub fn warn(&self, message: impl Display) {
-        self.line(abi::LOG_WARN, &message);
-    }
-
-    /// Life cycle, one line each.
-    pub fn info(&self, message: impl Display) {
-        self.line(abi::LOG_INFO, &message);
-    }
-
-    /// Per flow.
-    pub fn debug(&self, message: impl Display) {
-        self.line(abi::LOG_DEBUG, &message);
-    }
-
-    fn line(&self, level: u32, message: &dyn Display) {
-        let mut text = message.to_string();
-        text.retain(|c| c != '\0');
-        let Ok(text) = CString::new(text) else { return };
-        // SAFETY: null, or a structure of the host that lives as long as the process.
-        let Some(host) = (unsafe { self.host.as_ref() }) else {
-            return;
-        };
-        if let Some(log) = host.log {
-            // SAFETY: the header: [thread-safe]; `text` ends with NUL and outlives the call.
-            unsafe { log(self.host, level, text.as_ptr()) };
-        }
-    }
-}
-
 /// What `function_state` points to.
 struct FunctionState<F> {
     function: F,
-    log: Log,
-}
-
-/// What `flow_state` points to.
-struct FlowState<S> {
-    flow: S,
     log: Log,
 }
 
@@ -103,17 +48,25 @@ pub const fn describe<F: Function>() -> abi::Func {
         name: F::NAME.as_ptr(),
         summary: F::SUMMARY.as_ptr(),
         version: F::VERSION.as_ptr(),
-        capabilities: if F::PASS_AT_ONCE {
-            abi::CAP_PASS_AT_ONCE
-        } else {
-            0
-        },
+        capabilities: capability(F::PASS_AT_ONCE, abi::CAP_PASS_AT_ONCE)
+            | capability(F::READS_FILES, abi::CAP_READS_FILES),
         func_init: Some(init::<F>),
         func_spawn: Some(spawn::<F>),
         func_process: Some(process::<F::Flow>),
         func_despawn: Some(despawn::<F::Flow>),
         func_deinit: Some(deinit::<F>),
+        func_route: if F::ROUTES { Some(route::<F>) } else { None },
+        func_routed: if F::ROUTES { Some(routed::<F>) } else { None },
+        func_report: if F::Flow::REPORTS {
+            Some(report::<F::Flow>)
+        } else {
+            None
+        },
     }
+}
+
+const fn capability(has: bool, bit: u64) -> u64 {
+    if has { bit } else { 0 }
 }
 
 /// The entry that ends `all_funcs`.
@@ -132,6 +85,9 @@ pub const fn last() -> abi::Func {
         func_process: None,
         func_despawn: None,
         func_deinit: None,
+        func_route: None,
+        func_routed: None,
+        func_report: None,
     }
 }
 
@@ -146,24 +102,47 @@ unsafe extern "C" fn init<F: Function>(
     let Some(setup) = (unsafe { setup.as_ref() }) else {
         return BAD_CALL;
     };
-    let log = Log { host: setup.host };
-    hush_panics();
+    // SAFETY: null, or the host's structure, which lives as long as the process.
+    let host = unsafe { Host::new(setup.host) };
+    let log = Log(host);
+    hush();
     let made = guarded(|| {
-        let options = options(setup).ok_or_else(|| "an option is not UTF-8".to_owned())?;
-        F::init(&Setup { options, log }).map_err(text_of)
+        let Some(options) = options(setup) else {
+            return Err(vec![Complaint {
+                option: None,
+                text: "an option is not UTF-8".to_owned(),
+            }]);
+        };
+        Setup::new(options, host, setup.function_id).make::<F>()
     });
     match made {
         Err(panicked) => {
             log.error(panicked);
             PANICKED
         }
-        Ok(Err(reason)) => {
-            log.error(reason);
+        Ok(Err(complaints)) => {
+            for complaint in complaints {
+                complain(setup, log, &complaint);
+            }
             REFUSED
         }
         // SAFETY: the host hands a pointer that may be written, and frees through `deinit`.
         Ok(Ok(function)) => unsafe { hand_out(FunctionState { function, log }, function_state) },
     }
+}
+
+/// Tells the operator.
+fn complain(setup: &abi::Setup, log: Log, complaint: &Complaint) {
+    let Some(complain) = setup.complain else {
+        return log.error(complaint);
+    };
+    let option = match complaint.option {
+        Some(index) if index < setup.option_count => setup.options.wrapping_add(index),
+        _ => ptr::null(),
+    };
+    let text = c_text(complaint);
+    // SAFETY: the header: during func_init, with an option of `setup` or NULL, and a text.
+    unsafe { complain(setup, option, text.as_ptr()) };
 }
 
 unsafe extern "C" fn spawn<F: Function>(
@@ -179,11 +158,7 @@ unsafe extern "C" fn spawn<F: Function>(
     let Some(flow) = (unsafe { flow.as_ref() }) else {
         return BAD_CALL;
     };
-    let info = FlowInfo {
-        argument: flow.argument,
-        client: SocketAddrV6::new(Ipv6Addr::from(flow.client_address), flow.client_port, 0, 0),
-        server: SocketAddrV6::new(Ipv6Addr::from(flow.server_address), flow.server_port, 0, 0),
-    };
+    let info = flow_info(flow);
     let log = state.log;
     match guarded(|| state.function.spawn(&info).map_err(text_of)) {
         Err(panicked) => {
@@ -199,75 +174,69 @@ unsafe extern "C" fn spawn<F: Function>(
     }
 }
 
-unsafe extern "C" fn process<S: Flow>(
-    flow_state: *mut c_void,
-    direction: u32,
-    input: *const u8,
-    in_len: usize,
-    output: *mut u8,
-    out_cap: usize,
-    flags: u32,
-) -> abi::ProcessResult {
-    const FAILED: abi::ProcessResult = abi::ProcessResult {
-        consumed: 0,
-        produced: 0,
-        verdict: abi::ERROR,
+unsafe extern "C" fn route<F: Function>(
+    function_state: *mut c_void,
+    flow: *const abi::Flow,
+    route: *mut abi::Route,
+) -> c_int {
+    // SAFETY: null, or what `init::<F>` handed out; shared by threads, so only ever `&`.
+    let Some(state) = (unsafe { function_state.cast::<FunctionState<F>>().as_ref() }) else {
+        return BAD_CALL;
     };
-    // SAFETY: null, or what `spawn` handed out; calls for one flow never overlap.
-    let Some(state) = (unsafe { flow_state.cast::<FlowState<S>>().as_mut() }) else {
-        return FAILED;
+    // SAFETY: null, or the host's structure, valid until this call returns.
+    let Some(flow) = (unsafe { flow.as_ref() }) else {
+        return BAD_CALL;
     };
-    let direction = match direction {
-        abi::UPSTREAM => Direction::Upstream,
-        abi::DOWNSTREAM => Direction::Downstream,
-        _ => return FAILED,
+    // SAFETY: null, or the host's structure, ours alone until this call returns.
+    let Some(place) = (unsafe { route.as_mut() }) else {
+        return BAD_CALL;
     };
-    let input: &[u8] = match (input.is_null(), in_len) {
-        (_, 0) => &[],
-        (true, _) => return FAILED,
-        // SAFETY: the host: `in_len` bytes to read until this call returns, apart from `out`.
-        (false, _) => unsafe { std::slice::from_raw_parts(input, in_len) },
+    let has_next = place.has_next_segment != 0;
+    let mut route = Route {
+        attempt: place.attempt,
+        server: address(place.server_address, place.server_port),
+        next_segment: has_next.then(|| Ipv6Addr::from(place.next_segment)),
+        choice: 0,
     };
-    let output: &mut [u8] = match (output.is_null(), out_cap) {
-        (_, 0) => &mut [],
-        (true, _) => return FAILED,
-        // SAFETY: the host: `out_cap` bytes of its own to write until this call returns.
-        (false, _) => unsafe { std::slice::from_raw_parts_mut(output, out_cap) },
-    };
-    let end = flags & abi::END != 0;
+    let info = flow_info(flow);
     let log = state.log;
-    let flow = &mut state.flow;
-    match guarded(|| flow.process(direction, input, output, end).map_err(text_of)) {
+    match guarded(|| state.function.route(&info, &mut route).map_err(text_of)) {
         Err(panicked) => {
             log.debug(panicked);
-            FAILED
+            PANICKED
         }
         Ok(Err(reason)) => {
             log.debug(reason);
-            FAILED
+            REFUSED
         }
-        Ok(Ok(progress)) => abi::ProcessResult {
-            consumed: progress.consumed,
-            produced: progress.produced,
-            verdict: match progress.verdict {
-                Verdict::More => abi::MORE,
-                Verdict::Finished => abi::FINISHED,
-                Verdict::Pass => abi::PASS,
-                Verdict::Close => abi::CLOSE,
-                Verdict::Reset => abi::RESET,
-            },
-        },
+        Ok(Ok(())) if route.next_segment.is_some() != has_next => {
+            log.debug("route neither adds a next segment nor takes it away");
+            REFUSED
+        }
+        Ok(Ok(())) => {
+            place.server_address = route.server.ip().octets();
+            place.server_port = route.server.port();
+            place.next_segment = route.next_segment.map_or([0; 16], |next| next.octets());
+            place.choice = route.choice;
+            OK
+        }
     }
 }
 
-unsafe extern "C" fn despawn<S: Flow>(flow_state: *mut c_void) {
-    if !flow_state.is_null() {
-        // SAFETY: the host hands back what `spawn` handed out, once.
-        let state = unsafe { Box::from_raw(flow_state.cast::<FlowState<S>>()) };
-        let log = state.log;
-        if let Err(panicked) = guarded(|| drop(state)) {
-            log.debug(panicked);
-        }
+unsafe extern "C" fn routed<F: Function>(function_state: *mut c_void, choice: u64, event: u32) {
+    // SAFETY: null, or what `init::<F>` handed out; shared by threads, so only ever `&`.
+    let Some(state) = (unsafe { function_state.cast::<FunctionState<F>>().as_ref() }) else {
+        return;
+    };
+    let event = match event {
+        abi::ROUTE_CONNECTED => Routed::Connected,
+        abi::ROUTE_FAILED => Routed::Failed,
+        abi::ROUTE_DROPPED => Routed::Dropped,
+        abi::ROUTE_ENDED => Routed::Ended,
+        _ => return,
+    };
+    if let Err(panicked) = guarded(|| state.function.routed(choice, event)) {
+        state.log.debug(panicked);
     }
 }
 
@@ -282,63 +251,17 @@ unsafe extern "C" fn deinit<F: Function>(function_state: *mut c_void) {
     }
 }
 
-/// Where and why a function panicked.
-struct Panicked(String);
-
-impl Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+fn flow_info(flow: &abi::Flow) -> FlowInfo {
+    FlowInfo {
+        argument: flow.argument,
+        client: address(flow.client_address, flow.client_port),
+        server: address(flow.server_address, flow.server_port),
+        id: flow.id,
     }
 }
 
-thread_local! {
-    /// Whether this thread runs a function now.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-    /// What the hook was told of the last panic.
-    static LAST_PANIC: Cell<String> = const { Cell::new(String::new()) };
-}
-
-/// Lets panics of functions go to the host's log alone: the usual hook would write some lines to
-/// standard error for each flow that a client makes panic. Other panics are not concerned.
-fn hush_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if INSIDE.get() {
-                LAST_PANIC.set(info.to_string());
-            } else {
-                usual(info);
-            }
-        }));
-    });
-}
-
-/// Runs `work`, and never unwinds.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    INSIDE.set(true);
-    // What `work` leaves half done is not used again: after a refused init or spawn there is no
-    // state, and after ERROR the host calls nothing but `func_despawn`.
-    let done = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let panicked = Panicked(LAST_PANIC.take());
-        // What a panic carries may panic in turn when dropped, and only what that carries is
-        // leaked: a client that makes a function panic must not cost memory each time.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(payload);
-        }
-        panicked
-    });
-    INSIDE.set(false);
-    done
-}
-
-/// A reason as text, made where a panic of its author's code is caught.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "its Drop is its author's code too"
-)]
-fn text_of(reason: Reason) -> String {
-    reason.to_string()
+fn address(octets: [u8; 16], port: u16) -> SocketAddrV6 {
+    SocketAddrV6::new(Ipv6Addr::from(octets), port, 0, 0)
 }
 
 /// Boxes `state` and gives the pointer to the host.

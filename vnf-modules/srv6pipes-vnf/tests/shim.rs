@@ -98,6 +98,7 @@ fn host() -> Host {
         struct_size: 0,
         log: Some(log),
         get_extension: None,
+        wake: None,
     }
 }
 
@@ -110,6 +111,8 @@ fn setup(host: &Host, options: &[ConfigOption]) -> abi::Setup {
         options: options.as_ptr(),
         option_count: options.len(),
         host,
+        complain: None,
+        function_id: 7,
     }
 }
 
@@ -123,6 +126,7 @@ fn flow() -> abi::Flow {
         server_address: [0; 16],
         client_port: 9,
         server_port: 80,
+        id: 1,
     }
 }
 
@@ -152,6 +156,7 @@ fn process(
         consumed,
         produced,
         verdict,
+        ..
     } = result;
     (consumed, produced, verdict)
 }
@@ -206,6 +211,7 @@ fn null_pointers_are_answered_not_followed() {
         struct_size: 0,
         log: None,
         get_extension: None,
+        wake: None,
     };
     let none = setup(&nothing, &[]);
     let mut place = ptr::null_mut();
