@@ -19,7 +19,6 @@ mod failure;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -161,7 +160,7 @@ impl Session {
 
     fn pump(&mut self, now: Instant, pools: &mut Pools) -> Action {
         let known_lost = self.lost.is_some();
-        let turn_over = match self.pump_both(pools) {
+        let turn_over = match self.pump_both(now, pools) {
             Ok(turn_over) => turn_over,
             Err(outcome) => return Action::Close(outcome),
         };
@@ -189,7 +188,7 @@ impl Session {
 
     /// Both directions, and again from the start when one of them has changed the other; whether
     /// there is more to do.
-    fn pump_both(&mut self, pools: &mut Pools) -> Result<bool, Outcome> {
+    fn pump_both(&mut self, now: Instant, pools: &mut Pools) -> Result<bool, Outcome> {
         'changed: loop {
             let mut turn_over = false;
             for direction in [Direction::Upstream, Direction::Downstream] {
@@ -204,7 +203,7 @@ impl Session {
                         (&mut self.downstream, &mut self.outbound, &mut self.inbound)
                     }
                 };
-                match pipe.pump(source, sink, &mut self.chain, pools) {
+                match pipe.pump(source, sink, &mut self.chain, pools, now) {
                     Ok(pumped) => turn_over |= pumped == Pumped::TurnOver,
                     Err(failure) => {
                         self.absorb(direction, failure, pools)?;
@@ -216,6 +215,23 @@ impl Session {
         }
     }
 
+    /// The functions that wait are to be called in the next step; whether there is any that was
+    /// not already.
+    pub fn wake(&mut self) -> bool {
+        let up = self.upstream.wake();
+        self.downstream.wake() || up
+    }
+
+    /// When to look at it again though nothing happened: to ask [`Self::late`], or to step because
+    /// a function wanted a call by then. `clock` is read if one has said so in the last step.
+    pub fn due(&mut self, clock: impl Fn() -> Instant) -> Instant {
+        let calls = [self.upstream.due(&clock), self.downstream.due(&clock)];
+        calls
+            .into_iter()
+            .flatten()
+            .fold(self.deadline, Instant::min)
+    }
+
     /// The deadline has passed, if it has: connect, idle or linger.
     pub fn late(&self, now: Instant) -> Option<Outcome> {
         (self.deadline <= now).then_some(match self.state {
@@ -223,11 +239,6 @@ impl Session {
             State::Piping => Outcome::Idle,
             State::Closing | State::Lingering => self.in_order(),
         })
-    }
-
-    /// When to ask [`Self::late`] again.
-    pub fn deadline(&self) -> Instant {
-        self.deadline
     }
 
     /// Whether the next segment has answered.
