@@ -9,6 +9,8 @@
 //! So the client sees what it would see without us. The other capture, `saved_syn`, needs no
 //! thread: see `door`.
 
+mod answers;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use nix::sys::eventfd::EventFd;
 use slab::Slab;
 
 use crate::flow::{Arrival, FlowKey, FlowTable};
-use crate::proxy::connect::{self, Cause};
+use crate::proxy::connect;
 use crate::proxy::deadlines::Deadlines;
 use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
 use crate::proxy::runtime::Runtime;
@@ -33,16 +35,12 @@ use crate::sys::nfqueue::NetQueue;
 use crate::sys::own_address::OwnAddress;
 use crate::sys::raw::Icmpv6;
 use crate::sys::socket;
-use crate::wire::icmpv6::{Unreachable, destination_unreachable};
 use crate::wire::syn::Syn;
 
 const QUEUE: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
 /// How often flows are looked for whose client never went on.
 const SWEEP: Duration = Duration::from_secs(1);
-/// ICMPv6 errors per [`SWEEP`], so that forged SYNs cannot have us flood whom they name (RFC 4443
-/// section 2.4 f). Whoever gets none sees silence.
-const ERRORS: u32 = 100;
 
 #[derive(Debug)]
 struct Held {
@@ -331,68 +329,5 @@ impl Capture {
             .cancel(held.deadline, (index, held.generation));
         socket::reset_on_close(&held.outbound);
         self.judge(held.message, Verdict::Drop);
-    }
-
-    /// The flow cannot be: the client hears why, in the way it would have heard without us.
-    fn give_up(&mut self, message: Message, key: FlowKey, isn: u32, error: &io::Error) {
-        self.table.forget(key, isn);
-        let cause = Cause::of(error);
-        cause.count(&self.shared.counters);
-        log::debug!(
-            "flow {} → {}: no next segment: {error}",
-            key.client,
-            key.server
-        );
-        match cause {
-            Cause::Refused | Cause::NoResources => self.answer_by_reset(message),
-            Cause::Timeout => self.judge(message, Verdict::Drop),
-            Cause::Unreachable if self.errors >= ERRORS => self.judge(message, Verdict::Drop),
-            Cause::Unreachable => {
-                self.errors += 1;
-                self.explain(&message, key, error);
-                self.judge(message, Verdict::Drop);
-            }
-        }
-    }
-
-    /// Says what a router would say that cannot pass the SYN on.
-    fn explain(&self, message: &Message, key: FlowKey, error: &io::Error) {
-        let reason = match error.raw_os_error() {
-            Some(libc::ENETUNREACH) => Unreachable::NoRoute,
-            Some(libc::EACCES | libc::EPERM) => Unreachable::Prohibited,
-            // A route of type `blackhole` (`ip6_rt_type_to_error`, net/ipv6/route.c): silence.
-            Some(libc::EINVAL) => return,
-            _ => Unreachable::Address,
-        };
-        let told = match destination_unreachable(reason, message.get_payload()) {
-            Ok(icmp) => self.icmp.send(*key.client.ip(), &icmp),
-            Err(error) => return log::debug!("quote a SYN: {error}"),
-        };
-        if let Err(error) = told {
-            log::debug!("tell {} that it is unreachable: {error}", key.client);
-        }
-    }
-
-    fn refuse(&mut self, message: Message, refusal: &Refusal) {
-        refusal.count(&self.shared.counters);
-        log::debug!("refuse a flow: {refusal}");
-        match refusal {
-            // Whoever writes such headers will not read an answer to them.
-            Refusal::Malformed(_) | Refusal::NotOurs(_) => self.judge(message, Verdict::Drop),
-            _ => self.answer_by_reset(message),
-        }
-    }
-
-    fn answer_by_reset(&mut self, mut message: Message) {
-        let mark = self.runtime.mark;
-        message.set_nfmark((message.get_nfmark() & !mark.mask()) | mark.refused());
-        self.judge(message, Verdict::Accept);
-    }
-
-    fn judge(&mut self, mut message: Message, verdict: Verdict) {
-        message.set_verdict(verdict);
-        if let Err(error) = self.queue.queue.verdict(message) {
-            log::warn!("give a verdict on a SYN: {error}");
-        }
     }
 }
