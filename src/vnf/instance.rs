@@ -8,8 +8,9 @@ use std::ffi::{CString, NulError, c_int, c_void};
 use std::fmt;
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use srv6pipes_vnf::abi;
+use srv6pipes_vnf::{Report, abi};
 
 use crate::vnf::host;
 use crate::vnf::table::{Calls, Description};
@@ -17,9 +18,9 @@ use crate::vnf::{Broken, Direction, FlowInfo, Progress, Transform, Verdict};
 
 /// A function between `func_init` and `func_deinit`; the latter is its `Drop`.
 pub(super) struct Active {
-    name: String,
-    calls: Calls,
-    state: *mut c_void,
+    pub(super) name: String,
+    pub(super) calls: Calls,
+    pub(super) state: *mut c_void,
 }
 
 // SAFETY: the header: func_deinit is [any-thread].
@@ -120,15 +121,7 @@ impl Active {
 
     /// `func_spawn`, on a worker thread.
     pub fn spawn(self: &Arc<Self>, flow: &FlowInfo) -> Result<Instance, SpawnError> {
-        let info = abi::Flow {
-            struct_size: size_of_abi::<abi::Flow>(),
-            argument: flow.argument,
-            client_address: flow.client.ip().octets(),
-            server_address: flow.server.ip().octets(),
-            client_port: flow.client.port(),
-            server_port: flow.server.port(),
-            id: flow.id,
-        };
+        let info = c_flow(flow);
         let mut state = ptr::null_mut();
         // SAFETY: `self.state` is what func_init set, func_deinit has not run while `self` lives,
         // and both pointers are valid for the call.
@@ -210,12 +203,56 @@ impl Transform for Instance {
         self.broken = checked.err();
         checked
     }
+
+    fn reports(&self) -> bool {
+        self.function.reports()
+    }
+
+    fn report(&mut self, report: &Report) {
+        let (Some(call), None) = (self.function.calls.report, self.broken) else {
+            return;
+        };
+        let report = c_report(report);
+        // SAFETY: `self.state` is what func_spawn set, `&mut self` keeps calls apart, and the
+        // structure outlives the call.
+        unsafe { call(self.state, &raw const report) };
+    }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
         // SAFETY: func_spawn returned 0, and this is the only call.
         unsafe { (self.function.calls.despawn)(self.state) };
+    }
+}
+
+pub(super) fn c_flow(flow: &FlowInfo) -> abi::Flow {
+    abi::Flow {
+        struct_size: size_of_abi::<abi::Flow>(),
+        argument: flow.argument,
+        client_address: flow.client.ip().octets(),
+        server_address: flow.server.ip().octets(),
+        client_port: flow.client.port(),
+        server_port: flow.server.port(),
+        id: flow.id,
+    }
+}
+
+fn c_report(report: &Report) -> abi::Report {
+    let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    // 0 says "not known".
+    let known = |time: Option<Duration>| time.map_or(0, |time| us(time).max(1));
+    abi::Report {
+        struct_size: size_of_abi::<abi::Report>(),
+        flags: if report.last { abi::REPORT_LAST } else { 0 },
+        upstream_in_bytes: report.upstream_in,
+        upstream_out_bytes: report.upstream_out,
+        downstream_in_bytes: report.downstream_in,
+        downstream_out_bytes: report.downstream_out,
+        age_us: us(report.age),
+        client_rtt_us: known(report.client_rtt),
+        connect_us: known(report.connect),
+        first_byte_us: known(report.first_byte),
     }
 }
 

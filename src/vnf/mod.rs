@@ -12,16 +12,18 @@ mod host;
 mod instance;
 pub mod loader;
 pub mod registry;
+pub mod route;
 pub mod table;
 pub mod trust;
 
 use std::fmt;
 
-pub use srv6pipes_vnf::{Direction, FlowInfo, Progress, Verdict};
+pub use srv6pipes_vnf::{Direction, FlowInfo, Progress, Report, Route, Routed, Verdict};
 
 pub use crate::vnf::instance::{InitError, SpawnError};
 pub use crate::vnf::loader::Library;
 pub use crate::vnf::registry::{Function, LoadError, Registry};
+pub use crate::vnf::route::{RouteError, RouteFault};
 
 /// How a function broke its promise; ends the flow by the function's failure policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,4 +69,14 @@ pub trait Transform: Send + fmt::Debug {
         output: &mut [u8],
         end: bool,
     ) -> Result<Progress, Broken>;
+
+    /// Whether [`Self::report`] has anyone to tell.
+    fn reports(&self) -> bool {
+        false
+    }
+
+    /// Tells the function what its flow has moved so far, unless it broke its contract.
+    fn report(&mut self, report: &Report) {
+        let _ = report;
+    }
 }

@@ -14,7 +14,8 @@ use srv6pipes_vnf::abi;
 use crate::config::model::{self, FunctionFailure};
 use crate::vnf::instance::{Active, InitError, SpawnError};
 use crate::vnf::loader::{Library, OpenError};
-use crate::vnf::{FlowInfo, Transform, trust};
+use crate::vnf::route::RouteError;
+use crate::vnf::{FlowInfo, Route, Routed, Transform, trust};
 
 /// Every configured function, ready.
 #[derive(Debug, Default)]
@@ -174,6 +175,25 @@ impl Function {
     /// Whether it looks at no byte and no flow: there is no need to spawn it.
     pub fn passes_at_once(&self) -> bool {
         self.passes_at_once
+    }
+
+    /// Whether [`Self::route`] is to be asked.
+    pub fn routes(&self) -> bool {
+        self.active.routes()
+    }
+
+    /// Lets the function choose where a flow goes, `route.attempt` as the caller counts it; to be
+    /// called on the worker that carries the flow. Whoever gets `Ok` owes [`Self::routed`].
+    ///
+    /// # Errors
+    /// When there is nowhere to go, or the function chose what cannot be; `route` is untouched.
+    pub fn route(&self, flow: &FlowInfo, route: &mut Route) -> Result<(), RouteError> {
+        self.active.route(flow, route)
+    }
+
+    /// Tells the function what became of its choice; on a worker.
+    pub fn routed(&self, choice: u64, event: Routed) {
+        self.active.routed(choice, event);
     }
 
     /// Begins a flow; to be called on the worker that carries it.
