@@ -3,6 +3,8 @@
 //! Nothing is shared with other workers but counters and, in `nfqueue` capture, the table of
 //! answered flows.
 
+mod token;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,6 +27,7 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::session::{Action, Session, Side};
 use crate::proxy::snapshot::{FlowSnapshot, tally};
 use crate::proxy::threads::Ended;
+use crate::proxy::worker::token::{LISTENER, Token, WAKE};
 use crate::sys::end::End;
 
 /// Events taken from the kernel at once.
@@ -44,16 +47,6 @@ pub enum Command {
     /// Reset all flows and end.
     Stop,
 }
-
-/// A place in the slab, with the generation that tells its flows apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Token {
-    index: usize,
-    generation: u32,
-}
-
-const LISTENER: u64 = u64::MAX;
-const WAKE: u64 = u64::MAX - 1;
 
 #[derive(Debug)]
 struct Place {
@@ -359,41 +352,6 @@ impl Drop for Worker {
     fn drop(&mut self) {
         for token in self.tokens(|_| true) {
             self.close(token, &Outcome::Stopped);
-        }
-    }
-}
-
-impl Token {
-    fn data(self, side: Side) -> u64 {
-        // The slab never holds 2^32 flows: each has two descriptors, and those are ints.
-        let index = u64::try_from(self.index).unwrap_or(u64::MAX) & 0xffff_ffff;
-        index << 32 | u64::from(self.generation) << 1 | u64::from(side == Side::Outbound)
-    }
-
-    fn of(data: u64) -> Option<(Self, Side)> {
-        let index = usize::try_from(data >> 32).ok()?;
-        let generation = u32::try_from((data & 0xffff_ffff) >> 1).ok()?;
-        let side = if data & 1 == 1 {
-            Side::Outbound
-        } else {
-            Side::Inbound
-        };
-        Some((Self { index, generation }, side))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_survives_epoll() {
-        for side in [Side::Inbound, Side::Outbound] {
-            for (index, generation) in [(0, 0), (7, 1), (0xffff_fffe, 0x7fff_ffff)] {
-                let token = Token { index, generation };
-                assert_eq!(Token::of(token.data(side)), Some((token, side)));
-                assert!(token.data(side) < WAKE);
-            }
         }
     }
 }
