@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::model::FunctionFailure;
 use crate::flow::FlowKey;
 use crate::proxy::Shared;
 use crate::proxy::connect::{self, Cause};
@@ -15,11 +14,11 @@ use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
 use crate::proxy::pipe::Pools;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::session::{Beginning, Session};
-use crate::proxy::stage::{Chain, Stage, count_broken};
+use crate::proxy::spawn;
+use crate::proxy::stage::Chain;
 use crate::sys::end::End;
 use crate::sys::own_address::OwnAddress;
 use crate::sys::{option, socket};
-use crate::vnf::FlowInfo;
 use crate::wire::syn::Syn;
 
 /// IPv6 header, the longest extension headers we read, TCP header with all options.
@@ -132,20 +131,18 @@ impl Door {
                 counters.no_srh_flows.one();
                 return Err(());
             };
-            let chain = self
-                .spawn(&answered.itinerary, &answered.runtime)
-                .map_err(|()| {
-                    table.forget(key, isn);
-                    socket::reset_on_close(&answered.outbound);
-                })?;
+            let chain = spawn::chain(&answered.itinerary, &answered.runtime);
+            let chain = chain.map_err(|refusal| {
+                self.refuse(&refusal);
+                table.forget(key, isn);
+                socket::reset_on_close(&answered.outbound);
+            })?;
             return Ok((answered.outbound, chain, answered.itinerary, Some(isn)));
         }
         let way = itinerary(inbound, runtime).and_then(|way| runtime.admit(way, &self.own));
-        let itinerary = way.map_err(|refusal| {
-            refusal.count(counters);
-            log::debug!("refuse a flow: {refusal}");
-        })?;
-        let chain = self.spawn(&itinerary, runtime)?;
+        let itinerary = way.map_err(|refusal| self.refuse(&refusal))?;
+        let chain = spawn::chain(&itinerary, runtime);
+        let chain = chain.map_err(|refusal| self.refuse(&refusal))?;
         let outbound = connect::start(&itinerary, counters).map_err(|error| {
             Cause::of(&error).count(counters);
             log::debug!(
@@ -157,45 +154,9 @@ impl Door {
         Ok((outbound, chain, itinerary, None))
     }
 
-    fn spawn(&self, itinerary: &Itinerary, runtime: &Runtime) -> Result<Chain, ()> {
-        let mut stages = Vec::with_capacity(itinerary.steps.len());
-        for step in &itinerary.steps {
-            let Some(served) = runtime.functions.get(&step.function) else {
-                self.shared.counters.unknown_function_flows.one();
-                return Err(());
-            };
-            served.counters.flows.one();
-            if served.function.passes_at_once() {
-                continue;
-            }
-            let info = FlowInfo {
-                argument: step.argument,
-                client: itinerary.client,
-                server: itinerary.server,
-                id: 0,
-            };
-            match served.function.spawn(&info) {
-                Ok(transform) => stages.push(Stage {
-                    id: step.function,
-                    transform,
-                    on_failure: served.on_failure,
-                    counters: Arc::clone(&served.counters),
-                }),
-                Err(error) if served.on_failure == FunctionFailure::Pass => {
-                    let id = step.function;
-                    log::log!(
-                        count_broken(&served.counters),
-                        "function {id:#06x}: {error}; its flow goes on untouched"
-                    );
-                }
-                Err(error) => {
-                    self.shared.counters.spawn_refused_flows.one();
-                    log::debug!("spawn function {:#06x}: {error}", step.function);
-                    return Err(());
-                }
-            }
-        }
-        Ok(Chain::new(stages))
+    fn refuse(&self, refusal: &Refusal) {
+        refusal.count(&self.shared.counters);
+        log::debug!("refuse a flow: {refusal}");
     }
 
     fn turn_away(&self, inbound: &OwnedFd, client: SocketAddrV6) -> Visitor {

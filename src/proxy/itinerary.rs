@@ -70,6 +70,8 @@ pub enum Refusal {
     NoHost(Ipv6Addr),
     /// No such function is configured.
     UnknownFunction(u16),
+    /// This function will not take it.
+    NotSpawned(u16),
 }
 
 /// How much of the SRH the kernel has changed before we see the SYN.
@@ -196,6 +198,7 @@ impl Refusal {
             Self::Ambiguous => counters.ambiguous_position_flows.one(),
             Self::OwnDestination(_) | Self::NoHost(_) => counters.bad_destination_flows.one(),
             Self::UnknownFunction(_) => counters.unknown_function_flows.one(),
+            Self::NotSpawned(_) => counters.spawn_refused_flows.one(),
         }
     }
 }
@@ -218,6 +221,7 @@ impl fmt::Display for Refusal {
                 write!(f, "the final destination {address} is no host's address")
             }
             Self::UnknownFunction(id) => write!(f, "no function {id:#06x} is configured"),
+            Self::NotSpawned(id) => write!(f, "function {id:#06x} will not take it"),
         }
     }
 }

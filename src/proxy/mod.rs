@@ -22,6 +22,7 @@ pub mod pipe;
 pub mod runtime;
 pub mod session;
 pub mod snapshot;
+pub mod spawn;
 pub mod stage;
 pub mod threads;
 pub mod worker;
