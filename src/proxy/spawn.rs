@@ -27,6 +27,7 @@ pub fn chain(itinerary: &Itinerary, runtime: &Runtime) -> Result<Chain, Refusal>
             client: itinerary.client,
             server: itinerary.server,
             id: 0,
+            choice: 0,
         };
         match served.function.spawn(&info) {
             Ok(transform) => stages.push(Stage {
