@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use crate::config::model::FunctionFailure;
-use crate::proxy::itinerary::{Itinerary, Refusal};
-use crate::proxy::runtime::Runtime;
+use crate::proxy::course::Course;
+use crate::proxy::itinerary::Refusal;
 use crate::proxy::stage::{Chain, Stage, count_broken};
 use crate::vnf::FlowInfo;
 
-/// Spawns the functions that `itinerary` names.
+/// Spawns the functions that the flow meets here, with the way that was chosen.
 ///
 /// # Errors
 /// When one is not configured or will not take the flow; then none is left.
-pub fn chain(itinerary: &Itinerary, runtime: &Runtime) -> Result<Chain, Refusal> {
+pub fn chain(course: &Course) -> Result<Chain, Refusal> {
+    let itinerary = &course.itinerary;
     let mut stages = Vec::with_capacity(itinerary.steps.len());
-    for step in &itinerary.steps {
-        let Some(served) = runtime.functions.get(&step.function) else {
+    for (place, step) in itinerary.steps.iter().enumerate() {
+        let Some(served) = course.runtime.functions.get(&step.function) else {
             return Err(Refusal::UnknownFunction(step.function));
         };
         served.counters.flows.one();
@@ -27,7 +28,7 @@ pub fn chain(itinerary: &Itinerary, runtime: &Runtime) -> Result<Chain, Refusal>
             client: itinerary.client,
             server: itinerary.server,
             id: 0,
-            choice: 0,
+            choice: course.choices.of(place),
         };
         match served.function.spawn(&info) {
             Ok(transform) => stages.push(Stage {

@@ -3,6 +3,7 @@
 //! Nothing is shared with other workers but counters and, in `nfqueue` capture, the table of
 //! answered flows.
 
+mod elsewhere;
 mod token;
 
 use std::collections::VecDeque;
@@ -17,7 +18,6 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::EventFd;
 use slab::Slab;
 
-use crate::flow::FlowKey;
 use crate::proxy::Shared;
 use crate::proxy::deadlines::Deadlines;
 use crate::proxy::door::{Door, Visitor};
@@ -253,7 +253,7 @@ impl Worker {
             return;
         }
         match place.session.note(side, events) {
-            Some(outcome) => self.close(token, &outcome),
+            Some(outcome) => self.over(token, outcome),
             // Both sides' events of one round end in one step.
             None => self.queue(token),
         }
@@ -294,7 +294,7 @@ impl Worker {
                 }
             }
             Action::Again => self.queue(token),
-            Action::Close(outcome) => self.close(token, &outcome),
+            Action::Close(outcome) => self.over(token, outcome),
         }
     }
 
@@ -307,7 +307,7 @@ impl Worker {
                 continue;
             };
             match place.session.late(self.now) {
-                Some(outcome) => self.close(token, &outcome),
+                Some(outcome) => self.over(token, outcome),
                 None => {
                     place.scheduled = place.session.deadline();
                     self.deadlines.push(place.scheduled, token);
@@ -326,8 +326,8 @@ impl Worker {
         outcome.count(counters);
         counters.live_flows.gone();
         log::debug!("flow {} → {}: {outcome}", session.client, session.server);
-        if let (Some(table), Some(isn)) = (&self.shared.answered, session.isn) {
-            table.forget(FlowKey::new(session.client, session.server), isn);
+        if let (Some(table), Some((key, isn))) = (&self.shared.answered, session.held) {
+            table.forget(key, isn);
         }
         // Closing the sockets takes them out of epoll (epoll(7), question 6): nobody else has
         // a copy of their descriptors.

@@ -4,9 +4,9 @@ use std::io;
 
 use nfq::{Message, Verdict};
 
-use super::Capture;
+use super::{Capture, Held};
 use crate::flow::FlowKey;
-use crate::proxy::connect::Cause;
+use crate::proxy::connect::{Cause, Dead};
 use crate::proxy::itinerary::Refusal;
 use crate::wire::icmpv6::{Unreachable, destination_unreachable};
 
@@ -16,8 +16,13 @@ const ERRORS: u32 = 100;
 
 impl Capture {
     /// The flow cannot be: the client hears why, in the way it would have heard without us.
-    pub(super) fn give_up(&mut self, message: Message, key: FlowKey, isn: u32, error: &io::Error) {
+    pub(super) fn give_up(&mut self, held: Held, dead: &Dead) {
+        let Held { key, isn, message } = held;
         self.table.forget(key, isn);
+        let error = match dead {
+            Dead::NotConnected(error) => error,
+            Dead::Refused(refusal) => return self.refuse(message, refusal),
+        };
         let cause = Cause::of(error);
         cause.count(&self.shared.counters);
         log::debug!(

@@ -28,12 +28,14 @@ impl Bench {
             client: nobody,
             server: nobody,
             came_to: None,
-            isn: None,
+            held: None,
             inbound,
             outbound,
             chain: chain(bodies),
             connect_timeout: None,
             idle_timeout: IDLE,
+            choices: Choices::default(),
+            undecided: None,
         };
         Self {
             client,
