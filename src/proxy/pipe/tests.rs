@@ -8,6 +8,7 @@ use nix::sys::epoll::EpollFlags;
 
 use super::*;
 use crate::proxy::bench::{Body, chain, copies, copy, noise, offer, pair, records, say, take};
+use crate::vnf::Verdict;
 
 struct Bench {
     client: UnixStream,
