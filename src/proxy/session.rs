@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!  Connecting ──connected──▶ Piping ──both FINs out──▶ closed in order
-//!      │                       │
-//!      └─ refused, late ───────┴─ reset, idle, function ──▶ both ends reset
+//!    │ ▲  │                    │
+//!    └─┘  └─ refused, late ────┴─ reset, idle, function ──▶ both ends reset
+//!  elsewhere
 //! ```
+//! Refused or late, it goes elsewhere if functions of its own choose another way.
+//!
 //! A function may say that it wants no more while a peer still sends. What comes then is read and
 //! dropped for a while, since closing a socket with unread bytes in it is a reset (RFC 2525,
 //! section 2.17), and that could overtake what the peer has not read yet.
@@ -15,6 +18,7 @@
 //! The clock and the worker's pools come in as arguments.
 
 mod beginning;
+mod elsewhere;
 mod failure;
 #[cfg(test)]
 mod tests;
@@ -25,6 +29,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::EpollFlags;
 
+use crate::flow::FlowKey;
+use crate::proxy::course::{Choices, Course};
 use crate::proxy::outcome::Outcome;
 use crate::proxy::pipe::{Pipe, Pools, Pumped};
 use crate::proxy::stage::Chain;
@@ -69,14 +75,17 @@ enum State {
 /// One flow.
 #[derive(Debug)]
 pub struct Session {
+    /// What functions know it by.
+    pub id: u64,
     /// The client.
     pub client: SocketAddrV6,
-    /// The final destination.
+    /// The final destination, as functions chose it.
     pub server: SocketAddrV6,
     /// The SID of ours that the client's packets come to, if they have an SRH.
     pub came_to: Option<Ipv6Addr>,
-    /// The initial sequence number of the SYN that the capture held; `None` with `saved_syn`.
-    pub isn: Option<u32>,
+    /// As the capture knows it that held its SYN, with the SYN's initial sequence number; `None`
+    /// with `saved_syn`.
+    pub held: Option<(FlowKey, u32)>,
     /// When its connection was accepted.
     pub began: Instant,
     state: State,
@@ -91,6 +100,8 @@ pub struct Session {
     lost: Option<(Side, Outcome)>,
     idle_timeout: Duration,
     deadline: Instant,
+    choices: Choices,
+    undecided: Option<Box<Course>>,
 }
 
 impl Session {
@@ -102,10 +113,11 @@ impl Session {
             None => (State::Piping, beginning.idle_timeout),
         };
         Self {
+            id: beginning.id,
             client: beginning.client,
             server: beginning.server,
             came_to: beginning.came_to,
-            isn: beginning.isn,
+            held: beginning.held,
             began: now,
             state,
             inbound: beginning.inbound,
@@ -117,6 +129,8 @@ impl Session {
             lost: None,
             idle_timeout: beginning.idle_timeout,
             deadline: now + patience,
+            choices: beginning.choices,
+            undecided: beginning.undecided,
         }
     }
 
@@ -146,6 +160,9 @@ impl Session {
             }
             if let Some(error) = self.outbound.take_error() {
                 return Action::Close(Outcome::NotConnected(error));
+            }
+            if let Err(refusal) = self.decide() {
+                return Action::Close(Outcome::Refused(refusal));
             }
             self.enter(State::Piping);
             self.deadline = now + self.idle_timeout;
@@ -213,6 +230,11 @@ impl Session {
             }
             return Ok(turn_over);
         }
+    }
+
+    /// Whether it has functions, or will have: who has none cannot be woken.
+    pub fn has_functions(&self) -> bool {
+        !self.chain.is_empty() || self.undecided.is_some()
     }
 
     /// The functions that wait are to be called in the next step; whether there is any that was

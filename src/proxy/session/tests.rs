@@ -28,15 +28,18 @@ impl Bench {
         let nobody = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 1, 0, 0);
         let began = Instant::now();
         let beginning = Beginning {
+            id: 1,
             client: nobody,
             server: nobody,
             came_to: None,
-            isn: None,
+            held: None,
             inbound,
             outbound,
             chain: chain(bodies),
             connect_timeout: None,
             idle_timeout: IDLE,
+            choices: Choices::default(),
+            undecided: None,
         };
         Self {
             client,
