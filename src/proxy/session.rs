@@ -22,6 +22,7 @@ mod elsewhere;
 mod failure;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -38,6 +39,7 @@ use crate::sys::end::End;
 use crate::vnf::Direction;
 
 pub use beginning::Beginning;
+use times::Times;
 
 /// How long a peer may go on sending what nobody reads, after all that is for it has been sent.
 const LINGER: Duration = Duration::from_secs(5);
@@ -102,6 +104,12 @@ pub struct Session {
     deadline: Instant,
     choices: Choices,
     undecided: Option<Box<Course>>,
+    /// When the next segment was asked, this one.
+    asked: Instant,
+    /// How long it took to answer, if it has.
+    answered_after: Option<Duration>,
+    /// `None` if no function wants to know.
+    times: Option<Box<Times>>,
 }
 
 impl Session {
@@ -112,7 +120,7 @@ impl Session {
             Some(timeout) => (State::Connecting, timeout),
             None => (State::Piping, beginning.idle_timeout),
         };
-        Self {
+        let mut session = Self {
             id: beginning.id,
             client: beginning.client,
             server: beginning.server,
@@ -131,7 +139,12 @@ impl Session {
             deadline: now + patience,
             choices: beginning.choices,
             undecided: beginning.undecided,
-        }
+            asked: beginning.asked,
+            answered_after: beginning.answered_after,
+            times: None,
+        };
+        session.take_times();
+        session
     }
 
     /// epoll said something about one side.
@@ -161,6 +174,7 @@ impl Session {
             if let Some(error) = self.outbound.take_error() {
                 return Action::Close(Outcome::NotConnected(error));
             }
+            self.note_answer(now);
             if let Err(refusal) = self.decide() {
                 return Action::Close(Outcome::Refused(refusal));
             }
@@ -169,8 +183,11 @@ impl Session {
         }
         let before = self.moved();
         let action = self.pump(now, pools);
-        if self.moved() != before && self.state != State::Lingering {
-            self.deadline = now + self.idle_timeout;
+        if self.moved() != before {
+            self.note_bytes(now);
+            if self.state != State::Lingering {
+                self.deadline = now + self.idle_timeout;
+            }
         }
         action
     }
@@ -301,7 +318,8 @@ impl Session {
     }
 
     /// Ends the flow; unless it ended in order, both ends see a reset.
-    pub fn close(mut self, outcome: &Outcome, pools: &mut Pools) {
+    pub fn close(mut self, outcome: &Outcome, now: Instant, pools: &mut Pools) {
+        self.report(now, true);
         self.upstream.release(pools);
         self.downstream.release(pools);
         let in_order = match outcome {
