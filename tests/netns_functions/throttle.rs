@@ -133,8 +133,8 @@ fn flows_of_a_client_share_its_rate_evenly_and_another_client_has_its_own() {
         ];
         threads.map(|thread| thread.join().unwrap())
     });
-    let all = [&heard[0], &heard[1], &nobody[0]].map(|count| count.load(Ordering::Relaxed));
-    assert_eq!(all, [LENGTH as usize; 3]);
+    let all = [&heard[0], &heard[1], &nobody[0]].map(|count| count.load(Ordering::Relaxed) as u64);
+    assert_eq!(all, [LENGTH; 3]);
 
     let last = first.0.max(second.0);
     let both = least(2 * LENGTH, KBIT);
