@@ -268,6 +268,13 @@ fn a_program_that_reads_nothing_stops_its_sender_and_goes_with_its_flow() {
 }
 
 #[test]
+fn what_a_program_leaves_behind_ends_with_it() {
+    // The sleeper has its stdout, which would have no end for long.
+    let leaves = shell("sleep 1000 & echo done");
+    assert_eq!(filter(&leaves, b"x").unwrap(), b"done\n");
+}
+
+#[test]
 fn who_closes_its_output_and_stays_has_failed() {
     let failed = filter(&shell("exec >&-; sleep 1000"), b"x").unwrap_err();
     assert!(

@@ -10,7 +10,7 @@ use crate::clients::MOST_IDLE;
 
 const UP: Direction = Direction::Upstream;
 const DOWN: Direction = Direction::Downstream;
-const WINDOW: [u8; MAX_WINDOW] = [7; MAX_WINDOW];
+static WINDOW: [u8; MAX_WINDOW] = [7; MAX_WINDOW];
 
 fn make(options: &[(&str, &str)]) -> Throttle {
     Setup::detached(options).make().unwrap()
@@ -47,7 +47,7 @@ impl Sender {
 
     /// What the host does until the function waits; `late` is how late it is next time.
     fn turn(&mut self, late: Duration) {
-        let mut room = WINDOW;
+        let mut room = WINDOW.to_vec();
         loop {
             self.calls += 1;
             let now = self.next;
