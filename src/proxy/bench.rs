@@ -19,7 +19,10 @@ use crate::vnf::{Broken, Direction, Progress, Transform, Verdict};
 pub type Body =
     Box<dyn FnMut(Direction, &[u8], &mut [u8], bool) -> Result<Progress, Broken> + Send>;
 
-struct Closure(Body);
+struct Closure {
+    body: Body,
+    speaks_first: bool,
+}
 
 impl fmt::Debug for Closure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,15 +42,24 @@ impl Transform for Closure {
             input.len() <= 65536 && !output.is_empty(),
             "the host's promise"
         );
-        (self.0)(direction, input, output, end)
+        (self.body)(direction, input, output, end)
+    }
+
+    fn speaks_first(&self) -> bool {
+        self.speaks_first
     }
 }
 
 /// A chain of such functions, numbered from 1, whose failures let flows pass.
 pub fn chain(bodies: impl IntoIterator<Item = Body>) -> Chain {
-    let stage = |(id, body)| Stage {
+    chain_of(bodies.into_iter().map(|body| (body, false)))
+}
+
+/// As [`chain`]; each with whether it speaks first.
+pub fn chain_of(bodies: impl IntoIterator<Item = (Body, bool)>) -> Chain {
+    let stage = |(id, (body, speaks_first))| Stage {
         id,
-        transform: Box::new(Closure(body)),
+        transform: Box::new(Closure { body, speaks_first }),
         on_failure: FunctionFailure::Pass,
         counters: Arc::new(FunctionCounters::default()),
     };
