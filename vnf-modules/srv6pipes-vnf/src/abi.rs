@@ -67,6 +67,8 @@ pub const CAP_PASS_AT_ONCE: u64 = 1;
 pub const CAP_READS_FILES: u64 = 2;
 /// `SRV6PIPES_CAP_SPEAKS_FIRST`.
 pub const CAP_SPEAKS_FIRST: u64 = 4;
+/// `SRV6PIPES_CAP_FAILS_CLOSED`.
+pub const CAP_FAILS_CLOSED: u64 = 8;
 
 /// `SRV6PIPES_COUNTERS`.
 pub const COUNTERS: &CStr = c"srv6pipes.counters/1";
@@ -264,7 +266,7 @@ pub struct Func {
     pub summary: *const c_char,
     /// Of the function.
     pub version: *const c_char,
-    /// [`CAP_PASS_AT_ONCE`] to [`CAP_SPEAKS_FIRST`].
+    /// [`CAP_PASS_AT_ONCE`] to [`CAP_FAILS_CLOSED`].
     pub capabilities: u64,
     /// Once per configured function.
     pub func_init: Option<FuncInit>,

@@ -29,6 +29,7 @@ impl Function for Parrot {
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
     const PASS_AT_ONCE: bool = true;
     const SPEAKS_FIRST: bool = true;
+    const FAILS_CLOSED: bool = true;
     type Flow = ParrotFlow;
 
     fn init(setup: &Setup) -> Result<Self, Reason> {
@@ -165,7 +166,7 @@ fn process(
 #[test]
 fn a_flow_lives_from_spawn_to_despawn() {
     let parrot = describe::<Parrot>();
-    let capabilities = abi::CAP_PASS_AT_ONCE | abi::CAP_SPEAKS_FIRST;
+    let capabilities = abi::CAP_PASS_AT_ONCE | abi::CAP_SPEAKS_FIRST | abi::CAP_FAILS_CLOSED;
     assert_eq!(parrot.capabilities, capabilities);
     let host = host();
     let option = |value: &'static CStr| ConfigOption {
