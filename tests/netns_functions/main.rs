@@ -5,3 +5,5 @@
 mod fixtures;
 #[path = "../harness/mod.rs"]
 mod harness;
+
+mod seal;

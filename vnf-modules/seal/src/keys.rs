@@ -79,7 +79,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
         }
         Some(Errno::ENOENT) => format!(
             "{name} does not exist; to make one: \
-             (umask 077; echo \"1 $(openssl rand -hex 32)\" > {name})"
+             (umask 077; echo \"1 $(head -c 64 /dev/urandom | sha256sum | cut -c 1-64)\" > {name})"
         ),
         _ => format!("open {name}: {error}"),
     })?;

@@ -127,6 +127,8 @@ impl Function for Seal {
     const SUMMARY: &CStr = c"encrypts upstream, decrypts downstream; argument: the key's id";
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
     const READS_FILES: bool = true;
+    const SPEAKS_FIRST: bool = true;
+    const FAILS_CLOSED: bool = true;
     type Flow = Tunnel;
 
     fn init(setup: &Setup) -> Result<Self, Reason> {
@@ -143,6 +145,8 @@ impl Function for Open {
     const SUMMARY: &CStr = c"decrypts upstream, encrypts downstream; argument: the key's id";
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
     const READS_FILES: bool = true;
+    const SPEAKS_FIRST: bool = true;
+    const FAILS_CLOSED: bool = true;
     type Flow = Tunnel;
 
     fn init(setup: &Setup) -> Result<Self, Reason> {

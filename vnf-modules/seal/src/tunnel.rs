@@ -130,8 +130,7 @@ impl Tunnel {
         }
     }
 
-    /// Ends the flow. Not by an error: `on_failure 'pass'` would then let its bytes go on as they
-    /// are, those to be sealed, too.
+    /// Ends the flow. Not by an error: that would count as our mistake, and it is a stranger's.
     fn refuse(&self, refusal: Refusal) -> Progress {
         let Terms {
             log,
