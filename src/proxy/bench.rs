@@ -11,7 +11,6 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::config::model::FunctionFailure;
 use crate::proxy::stage::{Chain, Stage};
-use crate::stats::FunctionCounters;
 use crate::sys::end::End;
 use crate::vnf::{Broken, Direction, Progress, Transform, Verdict};
 
@@ -57,13 +56,18 @@ pub fn chain(bodies: impl IntoIterator<Item = Body>) -> Chain {
 
 /// As [`chain`]; each with whether it speaks first.
 pub fn chain_of(bodies: impl IntoIterator<Item = (Body, bool)>) -> Chain {
-    let stage = |(id, (body, speaks_first))| Stage {
-        id,
-        transform: Box::new(Closure { body, speaks_first }),
-        on_failure: FunctionFailure::Pass,
-        counters: Arc::new(FunctionCounters::default()),
-    };
-    Chain::new((1..).zip(bodies).map(stage).collect())
+    let closure = |(body, speaks_first)| Closure { body, speaks_first };
+    let stages = (1..).zip(bodies.into_iter().map(closure));
+    Chain::new(
+        stages
+            .map(|(id, closure)| stage(id, Box::new(closure)))
+            .collect(),
+    )
+}
+
+/// A function with a number, whose failures let flows pass.
+pub fn stage(id: u16, transform: Box<dyn Transform>) -> Stage {
+    Stage::new(id, transform, FunctionFailure::Pass, Arc::default())
 }
 
 /// An answer.

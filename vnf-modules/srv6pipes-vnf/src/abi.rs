@@ -49,6 +49,11 @@ pub const ERROR: u32 = 5;
 /// `SRV6PIPES_WAIT`.
 pub const WAIT: u32 = 6;
 
+/// `SRV6PIPES_ROUTE_ATTEMPTS`.
+pub const ROUTE_ATTEMPTS: u32 = 8;
+/// `SRV6PIPES_ROUTE_PATIENCE_MS`, milliseconds.
+pub const ROUTE_PATIENCE_MS: u32 = 3000;
+
 /// `SRV6PIPES_ROUTE_CONNECTED`.
 pub const ROUTE_CONNECTED: u32 = 0;
 /// `SRV6PIPES_ROUTE_FAILED`.
@@ -169,6 +174,8 @@ pub struct Flow {
     pub server_port: u16,
     /// For [`Host::wake`].
     pub id: u64,
+    /// What the function's `func_route` chose.
+    pub choice: u64,
 }
 
 /// `struct srv6pipes_route`.

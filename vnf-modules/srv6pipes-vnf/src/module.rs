@@ -54,8 +54,10 @@ pub trait Function: Send + Sync + Sized + 'static {
 
     /// Says where a flow goes, before it is spawned and its next segment connected: may change the
     /// route's server and next segment, and may remember its choice there. Asked only with
-    /// [`Self::ROUTES`]; again, with one `attempt` more, when what it chose did not answer. Runs
-    /// on a worker thread, for several flows at once.
+    /// [`Self::ROUTES`]; again, with one `attempt` more, when what it chose did not answer in
+    /// [`ROUTE_PATIENCE_MS`](crate::abi::ROUTE_PATIENCE_MS), up to
+    /// [`ROUTE_ATTEMPTS`](crate::abi::ROUTE_ATTEMPTS) times in all. Runs on a worker thread, for
+    /// several flows at once.
     ///
     /// # Errors
     /// When there is nowhere to go (any more): the flow is refused.
@@ -121,6 +123,9 @@ pub struct FlowInfo {
     /// For [`Waker::wake`](crate::Waker::wake): no other flow of this process has it. 0 in
     /// [`Function::route`].
     pub id: u64,
+    /// In [`Function::spawn`], what [`Function::route`] chose for this flow ([`Route::choice`]);
+    /// 0 if it was not asked.
+    pub choice: u64,
 }
 
 impl FlowInfo {
@@ -132,6 +137,7 @@ impl FlowInfo {
             client: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 50_000, 0, 0),
             server: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, 0, 0),
             id: 1,
+            choice: 0,
         }
     }
 }

@@ -259,6 +259,7 @@ fn flow_info(flow: &abi::Flow) -> FlowInfo {
         client: address(flow.client_address, flow.client_port),
         server: address(flow.server_address, flow.server_port),
         id: flow.id,
+        choice: flow.choice,
     }
 }
 

@@ -129,6 +129,7 @@ fn flow() -> abi::Flow {
         client_port: 9,
         server_port: 80,
         id: 1,
+        choice: 0,
     }
 }
 
