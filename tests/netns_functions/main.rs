@@ -11,3 +11,5 @@ mod harness;
 mod own;
 mod readme;
 mod throttle;
+
+mod seal;
