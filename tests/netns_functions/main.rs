@@ -10,6 +10,5 @@ mod fixtures;
 mod harness;
 mod own;
 mod readme;
-mod throttle;
-
 mod seal;
+mod throttle;
