@@ -20,7 +20,7 @@ use srv6pipes::demo::lab::{Lab, sid};
 
 const CAPTURES: [&str; 2] = ["saved_syn", "nfqueue"];
 
-/// What the function of reports.c says to the first bytes: the flow's argument.
+/// What the function of ledger.c says to the first bytes: the flow's argument.
 const MORE: u32 = 0;
 const PASS: u32 = 2;
 const CLOSE: u32 = 3;
@@ -29,13 +29,13 @@ const ERROR: u32 = 5;
 
 fn proxy_with(lab: &Lab, options: &str, of_function: &str) -> (TempDir, Proxy) {
     let folder = TempDir::new();
-    modules::compile("reports", &folder.join("reports.so"), &[]);
-    let section = section(1, &folder, "reports.so", "reports", of_function);
+    modules::compile("ledger", &folder.join("ledger.so"), &[]);
+    let section = section(1, &folder, "ledger.so", "ledger", of_function);
     let proxy = Proxy::start_with(lab, 1, options, &section);
     (folder, proxy)
 }
 
-/// One line of reports.c: `up` and `down` are bytes in and out, times are microseconds.
+/// One line of ledger.c: `up` and `down` are bytes in and out, times are microseconds.
 #[derive(Debug)]
 struct Line {
     last: bool,

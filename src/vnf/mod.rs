@@ -3,6 +3,7 @@
 //! ```text
 //!  config::Function ─▶ registry ─▶ trust ─▶ loader ─▶ table      file → checked descriptions
 //!                         └──────▶ instance ─▶ dyn Transform      func_init, then per flow
+//!  module, any thread ─▶ host ─▶ wake ─▶ Bell of the flow's worker
 //! ```
 //!
 //! Read `vnf-modules/srv6pipes-vnf/include/srv6pipes_vnf.h` first: it is the contract.
