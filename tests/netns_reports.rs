@@ -204,3 +204,33 @@ fn a_function_that_failed_hears_no_more() {
         assert!(after(&proxy, 1, 0).is_empty());
     }
 }
+
+#[test]
+fn a_worker_that_is_stuck_keeps_nobody_from_the_status() {
+    let Some(lab) = lab(1) else { return };
+    let folder = TempDir::new();
+    for name in ["ledger", "sleeps"] {
+        modules::compile(name, &folder.join(format!("{name}.so")), &[]);
+    }
+    let sections = section(1, &folder, "ledger.so", "ledger", "")
+        + &section(2, &folder, "sleeps.so", "sleeps", "");
+    let mut proxy = Proxy::start_with(&lab, 1, "option threads '1'", &sections);
+    let echo = Server::start(lab.server(), 7, Habit::Echo);
+    lab.steer(&[sid(1, 1, MORE)]).unwrap();
+    let mut live = connect(lab.client(), echo.address()).unwrap();
+    live.write_all(b"x").unwrap();
+    live.read_exact(&mut [0]).unwrap();
+    Status::of(&proxy);
+    let before = reports(&proxy).len();
+    assert!(before > 0);
+    lab.steer(&[sid(1, 2, 0)]).unwrap();
+    let mut asleep = connect(lab.client(), echo.address()).unwrap();
+    asleep.write_all(b"x").unwrap();
+    wait_for("the worker to sleep", || {
+        proxy.log().contains("asleep").then_some(())
+    });
+    assert_eq!(Status::of(&proxy).counter("live_flows"), 2);
+    assert_eq!(reports(&proxy).len(), before, "there was nobody to ask");
+    // It would never return.
+    proxy.kill_9();
+}
