@@ -245,6 +245,6 @@ fn a_reset_by_a_function_closes_both() {
     let mut bench = Bench::new([body]);
     offer(&bench.client, b"x");
     assert!(matches!(bench.step(), Some(Outcome::ByFunction)));
-    let gone = io::Write::write(&mut &bench.server, b"x").unwrap_err();
+    let gone = std::io::Write::write(&mut &bench.server, b"x").unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::BrokenPipe);
 }
