@@ -11,7 +11,6 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::config::model::FunctionFailure;
 use crate::proxy::stage::{Chain, Stage};
-use crate::stats::FunctionCounters;
 use crate::sys::end::End;
 use crate::vnf::{Broken, Direction, Progress, Transform, Verdict};
 
@@ -45,13 +44,17 @@ impl Transform for Closure {
 
 /// A chain of such functions, numbered from 1, whose failures let flows pass.
 pub fn chain(bodies: impl IntoIterator<Item = Body>) -> Chain {
-    let stage = |(id, body)| Stage {
-        id,
-        transform: Box::new(Closure(body)),
-        on_failure: FunctionFailure::Pass,
-        counters: Arc::new(FunctionCounters::default()),
-    };
-    Chain::new((1..).zip(bodies).map(stage).collect())
+    let stages = (1..).zip(bodies);
+    Chain::new(
+        stages
+            .map(|(id, body)| stage(id, Box::new(Closure(body))))
+            .collect(),
+    )
+}
+
+/// A function with a number, whose failures let flows pass.
+pub fn stage(id: u16, transform: Box<dyn Transform>) -> Stage {
+    Stage::new(id, transform, FunctionFailure::Pass, Arc::default())
 }
 
 /// An answer.

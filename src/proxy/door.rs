@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddrV6;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::flow::{FlowKey, FlowTable};
 use crate::proxy::connect::{self, Cause, Dead};
@@ -48,6 +48,10 @@ struct Found {
     chain: Chain,
     /// As the capture knows it, if that has connected it.
     held: Option<(FlowKey, u32)>,
+    /// When the next segment was asked, or a little before.
+    asked: Instant,
+    /// How long it took to answer, if it has.
+    answered_after: Option<Duration>,
 }
 
 /// A worker's listener.
@@ -80,8 +84,14 @@ impl Door {
         self.listener.as_fd()
     }
 
-    /// Lets one visitor in.
-    pub fn open(&mut self, runtime: &Arc<Runtime>, now: Instant, pools: &mut Pools) -> Visitor {
+    /// Lets one visitor in; its functions will know the flow by `id`.
+    pub fn open(
+        &mut self,
+        runtime: &Arc<Runtime>,
+        id: u64,
+        now: Instant,
+        pools: &mut Pools,
+    ) -> Visitor {
         let (inbound, client) = match socket::accept(&self.listener) {
             Ok(accepted) => accepted,
             Err(error) => return self.cannot_accept(&error, pools),
@@ -96,7 +106,7 @@ impl Door {
             counters.max_flows_refused_flows.one();
             return self.turn_away(&inbound, client);
         }
-        match self.receive(inbound, client, runtime) {
+        match self.receive(inbound, client, runtime, id) {
             Ok(beginning) => {
                 counters.live_flows.one();
                 if beginning.held.is_some() {
@@ -131,15 +141,16 @@ impl Door {
         inbound: OwnedFd,
         client: SocketAddrV6,
         runtime: &Arc<Runtime>,
+        id: u64,
     ) -> Result<Beginning, OwnedFd> {
         // Without it small messages wait for acknowledgements, nothing worse.
         let _ = socket::no_delay(&inbound);
         let found = match &self.shared.answered {
-            Some(table) => self.take(table, &inbound, client),
-            None => self.connect(&inbound, runtime),
+            Some(table) => self.take(table, &inbound, client, id),
+            None => self.connect(&inbound, runtime, id),
         };
         match found {
-            Some(found) => Ok(found.with(inbound)),
+            Some(found) => Ok(found.with(inbound, id)),
             None => Err(inbound),
         }
     }
@@ -150,6 +161,7 @@ impl Door {
         table: &FlowTable<Answered>,
         inbound: &OwnedFd,
         client: SocketAddrV6,
+        id: u64,
     ) -> Option<Found> {
         let taken = key(inbound, client).and_then(|key| Some((key, table.take(key)?)));
         let Some((key, (isn, answered))) = taken else {
@@ -157,13 +169,20 @@ impl Door {
             self.shared.counters.no_srh_flows.one();
             return None;
         };
-        let Answered { outbound, course } = answered;
-        match spawn::chain(&course) {
+        let Answered {
+            outbound,
+            course,
+            asked,
+            after,
+        } = answered;
+        match spawn::chain(&course, id) {
             Ok(chain) => Some(Found {
                 outbound,
                 course,
                 chain,
                 held: Some((key, isn)),
+                asked,
+                answered_after: Some(after),
             }),
             Err(refusal) => {
                 self.refuse(&refusal);
@@ -175,7 +194,7 @@ impl Door {
     }
 
     /// `saved_syn` capture: the next segment is still to be asked.
-    fn connect(&self, inbound: &OwnedFd, runtime: &Arc<Runtime>) -> Option<Found> {
+    fn connect(&self, inbound: &OwnedFd, runtime: &Arc<Runtime>, id: u64) -> Option<Found> {
         let counters = &self.shared.counters;
         let way = itinerary(inbound, runtime).and_then(|way| runtime.admit(way, &self.own));
         let course = way.and_then(|way| Course::new(way, Arc::clone(runtime), &self.own));
@@ -184,14 +203,17 @@ impl Door {
         let chain = match course.is_chosen() {
             // Another choice may follow, and functions are to see the one that has answered.
             true => Chain::default(),
-            false => spawn::chain(&course).map_err(refused).ok()?,
+            false => spawn::chain(&course, id).map_err(refused).ok()?,
         };
+        let asked = Instant::now();
         match connect::begin(&mut course, &self.own, counters) {
             Ok(outbound) => Some(Found {
                 outbound,
                 course,
                 chain,
                 held: None,
+                asked,
+                answered_after: None,
             }),
             Err(Dead::Refused(refusal)) => {
                 self.refuse(&refusal);
@@ -260,14 +282,17 @@ impl Door {
 }
 
 impl Found {
-    fn with(self, inbound: OwnedFd) -> Beginning {
+    fn with(self, inbound: OwnedFd, id: u64) -> Beginning {
         let Self {
             outbound,
             course,
             chain,
             held,
+            asked,
+            answered_after,
         } = self;
         let mut beginning = Beginning {
+            id,
             client: course.itinerary.client,
             server: course.itinerary.server,
             came_to: course.itinerary.came_to,
@@ -276,6 +301,8 @@ impl Found {
             outbound: End::new(outbound),
             chain,
             connect_timeout: held.is_none().then(|| course.patience()),
+            asked,
+            answered_after,
             idle_timeout: course.runtime.idle_timeout,
             choices: Choices::default(),
             undecided: None,

@@ -5,10 +5,14 @@
 //!  source ─────────────── splice, once no function wants the bytes ─────▶ sink
 //! ```
 //!
-//! A slot is filled only when the one behind it is empty, or when the function behind it has seen
-//! all of it and asks for more. So a slow sink stops the reading of its own source after at most
-//! one chunk per slot. The end of the stream moves along the slots like the bytes before it, and
-//! leaves as a FIN after the last of them.
+//! A slot is filled only when it is empty, or when the function behind it has seen all of it and
+//! asks for more or waits. So a slow sink, or a function that takes its time, stops the reading of
+//! its own source after at most one chunk per slot. The end of the stream moves along the slots
+//! like the bytes before it, and leaves as a FIN after the last of them.
+//!
+//! A function that waits holds up nobody but who stands before it. Whoever pumps asks the pipe when
+//! it is [`due`](Pipe::due) and pumps it then, or after [`wake`](Pipe::wake); the clock and its
+//! time come in as arguments.
 
 mod place;
 mod splice;
@@ -16,6 +20,7 @@ mod splice;
 mod tests;
 
 use std::io;
+use std::time::Instant;
 
 use crate::proxy::chunk::{ChunkPool, Slot, WINDOW};
 use crate::proxy::pipe::place::Place;
@@ -118,7 +123,7 @@ impl Pipe {
     /// From now on the function at this place sees no more bytes of this direction.
     pub fn pass(&mut self, place: usize) {
         if let Some(place) = self.places.get_mut(place) {
-            place.passes = true;
+            place.let_pass();
         }
     }
 
@@ -139,6 +144,24 @@ impl Pipe {
         self.orphaned = true;
     }
 
+    /// The functions that wait are to be called; whether there is any that was not already.
+    pub fn wake(&mut self) -> bool {
+        let mut any = false;
+        for place in &mut self.places {
+            any |= place.wake();
+        }
+        any
+    }
+
+    /// When to pump it again though nothing happened, because a function said so. `clock` is read
+    /// if one has said so just now.
+    pub fn due(&mut self, clock: impl Fn() -> Instant) -> Option<Instant> {
+        self.places
+            .iter_mut()
+            .filter_map(|place| place.due(&clock))
+            .min()
+    }
+
     /// Moves what can be moved.
     ///
     /// # Errors
@@ -149,8 +172,12 @@ impl Pipe {
         sink: &mut End,
         chain: &mut Chain,
         pools: &mut Pools,
+        now: Instant,
     ) -> Result<Pumped, Failure> {
         self.turn = TURN;
+        for place in &mut self.places {
+            place.tick(now);
+        }
         let pumped = self.carry(source, sink, chain, pools)?;
         if self.discarding && !self.discard(source, pools)? {
             return Ok(Pumped::TurnOver);
@@ -197,7 +224,7 @@ impl Pipe {
             if self.run(chain, pools)? {
                 continue;
             }
-            if self.ended[0] || !source.readable() {
+            if self.ended[0] || !source.readable() || self.slots[0].bytes().len() >= WINDOW {
                 return Ok(Pumped::Waiting);
             }
             match self.fill(source, pools)? {
@@ -218,6 +245,9 @@ impl Pipe {
         self.ended[..=place + 1].fill(true);
         for slot in &mut self.slots[..=place] {
             slot.clear(&mut pools.chunks);
+        }
+        for place in &mut self.places[..=place] {
+            place.retire();
         }
         self.discarding = true;
     }
@@ -278,7 +308,6 @@ impl Pipe {
 
     fn fill(&mut self, source: &mut End, pools: &mut Pools) -> Result<Moved, Failure> {
         let slot = &mut self.slots[0];
-        // Whoever gets here has less than a window in it: `run` would have moved it on otherwise.
         let wanted = WINDOW.saturating_sub(slot.bytes().len());
         let chunk = slot.open(&mut pools.chunks);
         let moved = source.read(&mut chunk.room()[..wanted]);

@@ -22,6 +22,7 @@ mod elsewhere;
 mod failure;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -38,6 +39,7 @@ use crate::sys::end::End;
 use crate::vnf::Direction;
 
 pub use beginning::Beginning;
+use times::Times;
 
 /// How long a peer may go on sending what nobody reads, after all that is for it has been sent.
 const LINGER: Duration = Duration::from_secs(5);
@@ -75,6 +77,8 @@ enum State {
 /// One flow.
 #[derive(Debug)]
 pub struct Session {
+    /// What functions know it by.
+    pub id: u64,
     /// The client.
     pub client: SocketAddrV6,
     /// The final destination, as functions chose it.
@@ -100,6 +104,12 @@ pub struct Session {
     deadline: Instant,
     choices: Choices,
     undecided: Option<Box<Course>>,
+    /// When the next segment was asked, this one.
+    asked: Instant,
+    /// How long it took to answer, if it has.
+    answered_after: Option<Duration>,
+    /// `None` if no function wants to know.
+    times: Option<Box<Times>>,
 }
 
 impl Session {
@@ -110,7 +120,8 @@ impl Session {
             Some(timeout) => (State::Connecting, timeout),
             None => (State::Piping, beginning.idle_timeout),
         };
-        Self {
+        let mut session = Self {
+            id: beginning.id,
             client: beginning.client,
             server: beginning.server,
             came_to: beginning.came_to,
@@ -128,7 +139,12 @@ impl Session {
             deadline: now + patience,
             choices: beginning.choices,
             undecided: beginning.undecided,
-        }
+            asked: beginning.asked,
+            answered_after: beginning.answered_after,
+            times: None,
+        };
+        session.take_times();
+        session
     }
 
     /// epoll said something about one side.
@@ -158,6 +174,7 @@ impl Session {
             if let Some(error) = self.outbound.take_error() {
                 return Action::Close(Outcome::NotConnected(error));
             }
+            self.note_answer(now);
             if let Err(refusal) = self.decide() {
                 return Action::Close(Outcome::Refused(refusal));
             }
@@ -166,15 +183,18 @@ impl Session {
         }
         let before = self.moved();
         let action = self.pump(now, pools);
-        if self.moved() != before && self.state != State::Lingering {
-            self.deadline = now + self.idle_timeout;
+        if self.moved() != before {
+            self.note_bytes(now);
+            if self.state != State::Lingering {
+                self.deadline = now + self.idle_timeout;
+            }
         }
         action
     }
 
     fn pump(&mut self, now: Instant, pools: &mut Pools) -> Action {
         let known_lost = self.lost.is_some();
-        let turn_over = match self.pump_both(pools) {
+        let turn_over = match self.pump_both(now, pools) {
             Ok(turn_over) => turn_over,
             Err(outcome) => return Action::Close(outcome),
         };
@@ -202,7 +222,7 @@ impl Session {
 
     /// Both directions, and again from the start when one of them has changed the other; whether
     /// there is more to do.
-    fn pump_both(&mut self, pools: &mut Pools) -> Result<bool, Outcome> {
+    fn pump_both(&mut self, now: Instant, pools: &mut Pools) -> Result<bool, Outcome> {
         'changed: loop {
             let mut turn_over = false;
             for direction in [Direction::Upstream, Direction::Downstream] {
@@ -217,7 +237,7 @@ impl Session {
                         (&mut self.downstream, &mut self.outbound, &mut self.inbound)
                     }
                 };
-                match pipe.pump(source, sink, &mut self.chain, pools) {
+                match pipe.pump(source, sink, &mut self.chain, pools, now) {
                     Ok(pumped) => turn_over |= pumped == Pumped::TurnOver,
                     Err(failure) => {
                         self.absorb(direction, failure, pools)?;
@@ -229,6 +249,28 @@ impl Session {
         }
     }
 
+    /// Whether it has functions, or will have: who has none cannot be woken.
+    pub fn has_functions(&self) -> bool {
+        !self.chain.is_empty() || self.undecided.is_some()
+    }
+
+    /// The functions that wait are to be called in the next step; whether there is any that was
+    /// not already.
+    pub fn wake(&mut self) -> bool {
+        let up = self.upstream.wake();
+        self.downstream.wake() || up
+    }
+
+    /// When to look at it again though nothing happened: to ask [`Self::late`], or to step because
+    /// a function wanted a call by then. `clock` is read if one has said so in the last step.
+    pub fn due(&mut self, clock: impl Fn() -> Instant) -> Instant {
+        let calls = [self.upstream.due(&clock), self.downstream.due(&clock)];
+        calls
+            .into_iter()
+            .flatten()
+            .fold(self.deadline, Instant::min)
+    }
+
     /// The deadline has passed, if it has: connect, idle or linger.
     pub fn late(&self, now: Instant) -> Option<Outcome> {
         (self.deadline <= now).then_some(match self.state {
@@ -236,11 +278,6 @@ impl Session {
             State::Piping => Outcome::Idle,
             State::Closing | State::Lingering => self.in_order(),
         })
-    }
-
-    /// When to ask [`Self::late`] again.
-    pub fn deadline(&self) -> Instant {
-        self.deadline
     }
 
     /// Whether the next segment has answered.
@@ -281,7 +318,8 @@ impl Session {
     }
 
     /// Ends the flow; unless it ended in order, both ends see a reset.
-    pub fn close(mut self, outcome: &Outcome, pools: &mut Pools) {
+    pub fn close(mut self, outcome: &Outcome, now: Instant, pools: &mut Pools) {
+        self.report(now, true);
         self.upstream.release(pools);
         self.downstream.release(pools);
         let in_order = match outcome {

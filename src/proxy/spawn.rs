@@ -8,11 +8,11 @@ use crate::proxy::itinerary::Refusal;
 use crate::proxy::stage::{Chain, Stage, count_broken};
 use crate::vnf::FlowInfo;
 
-/// Spawns the functions that the flow meets here, with the way that was chosen.
+/// Spawns the functions that the flow of this id meets here, with the way that was chosen.
 ///
 /// # Errors
 /// When one is not configured or will not take the flow; then none is left.
-pub fn chain(course: &Course) -> Result<Chain, Refusal> {
+pub fn chain(course: &Course, id: u64) -> Result<Chain, Refusal> {
     let itinerary = &course.itinerary;
     let mut stages = Vec::with_capacity(itinerary.steps.len());
     for (place, step) in itinerary.steps.iter().enumerate() {
@@ -27,16 +27,16 @@ pub fn chain(course: &Course) -> Result<Chain, Refusal> {
             argument: step.argument,
             client: itinerary.client,
             server: itinerary.server,
-            id: 0,
+            id,
             choice: course.choices.of(place),
         };
         match served.function.spawn(&info) {
-            Ok(transform) => stages.push(Stage {
-                id: step.function,
+            Ok(transform) => stages.push(Stage::new(
+                step.function,
                 transform,
-                on_failure: served.on_failure,
-                counters: Arc::clone(&served.counters),
-            }),
+                served.on_failure,
+                Arc::clone(&served.counters),
+            )),
             Err(error) if served.on_failure == FunctionFailure::Pass => {
                 let id = step.function;
                 log::log!(

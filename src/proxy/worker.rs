@@ -4,17 +4,19 @@
 //! answered flows.
 
 mod elsewhere;
+mod timers;
 mod token;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::EventFd;
 use slab::Slab;
 
@@ -29,6 +31,7 @@ use crate::proxy::snapshot::{FlowSnapshot, tally};
 use crate::proxy::threads::Ended;
 use crate::proxy::worker::token::{LISTENER, Token, WAKE};
 use crate::sys::end::End;
+use crate::vnf::Bell;
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
@@ -44,6 +47,8 @@ pub enum Command {
     Runtime(Arc<Runtime>, Sender<()>),
     /// Say which flows there are.
     Flows(Sender<Vec<FlowSnapshot>>),
+    /// Tell the functions that want it what their flows have moved; say when that is done.
+    Report(Sender<()>),
     /// Reset all flows and end.
     Stop,
 }
@@ -52,10 +57,24 @@ pub enum Command {
 struct Place {
     generation: u32,
     session: Session,
+    /// The bell may ring for it.
+    listed: bool,
+    /// It is among those that report.
+    reports: bool,
     /// Waits for another turn.
     queued: bool,
     /// Its entry among the deadlines.
-    scheduled: Instant,
+    scheduled: Option<Instant>,
+}
+
+impl Place {
+    /// Counts it among those that report, once its functions are there.
+    fn count_report(&mut self, shared: &Shared) {
+        if self.session.reports() && !self.reports {
+            self.reports = true;
+            shared.reporting.one();
+        }
+    }
 }
 
 /// One worker's state; [`Worker::run`] is its thread.
@@ -64,6 +83,9 @@ pub struct Worker {
     epoll: Epoll,
     wake: Arc<EventFd>,
     commands: Receiver<Command>,
+    bell: Bell,
+    /// Those whom the bell rang for, while they are looked at.
+    woken: Vec<u64>,
     runtime: Arc<Runtime>,
     shared: Arc<Shared>,
     door: Door,
@@ -91,6 +113,8 @@ impl Worker {
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Self {
             epoll,
+            bell: Bell::new(Arc::clone(&wake)),
+            woken: Vec::new(),
             wake,
             commands,
             runtime,
@@ -127,6 +151,7 @@ impl Worker {
                         if self.obey() {
                             return Ended::Told;
                         }
+                        self.rouse();
                     }
                     data => self.notice(data, event.events()),
                 }
@@ -141,17 +166,6 @@ impl Worker {
             }
             self.expire();
         }
-    }
-
-    fn patience(&self) -> EpollTimeout {
-        if !self.again.is_empty() {
-            return EpollTimeout::ZERO;
-        }
-        let now = Instant::now();
-        let pause = self
-            .paused
-            .map(|until| until.saturating_duration_since(now));
-        self.deadlines.timeout(now, pause)
     }
 
     /// Does what the control thread asks; whether that is to stop.
@@ -173,6 +187,12 @@ impl Worker {
                     // Nobody waits for it any more: their loss.
                     let _ = reply.send(flows.collect());
                 }
+                Command::Report(done) => {
+                    for (_, place) in &mut self.flows {
+                        place.session.report(self.now, false);
+                    }
+                    let _ = done.send(());
+                }
                 Command::Stop => return true,
             }
         }
@@ -190,9 +210,27 @@ impl Worker {
         self.runtime = runtime;
     }
 
+    /// Calls the functions that were woken.
+    fn rouse(&mut self) {
+        let mut woken = mem::take(&mut self.woken);
+        self.bell.answer(&mut woken);
+        for key in woken.drain(..) {
+            if let Some((token, _)) = Token::of(key)
+                && let Some(place) = self.flows.get_mut(token.index)
+                && place.generation == token.generation
+                && place.session.wake()
+            {
+                self.queue(token);
+            }
+        }
+        self.woken = woken;
+    }
+
     fn accept(&mut self) {
         for _ in 0..ACCEPTS {
-            match self.door.open(&self.runtime, self.now, &mut self.pools) {
+            // Whoever is woken by it before `admit` has not been called yet, and will be.
+            let id = self.bell.id();
+            match self.door.open(&self.runtime, id, self.now, &mut self.pools) {
                 Visitor::None => return,
                 Visitor::Refused => {}
                 Visitor::Flow(session) => self.admit(*session),
@@ -224,22 +262,28 @@ impl Worker {
             index: entry.key(),
             generation: self.generation,
         };
-        let deadline = session.deadline();
         let generation = token.generation;
+        let listed = session.has_functions();
+        if listed {
+            self.bell.enlist(session.id, token.data(Side::Inbound));
+        }
         let place = entry.insert(Place {
             generation,
             session,
+            listed,
+            reports: false,
             queued: false,
-            scheduled: deadline,
+            scheduled: None,
         });
-        self.deadlines.push(deadline, token);
         for side in [Side::Inbound, Side::Outbound] {
             let event = EpollEvent::new(End::INTEREST, token.data(side));
             if let Err(errno) = self.epoll.add(place.session.socket(side), event) {
                 return self.close(token, &Outcome::NoResources(errno.into()));
             }
         }
+        place.count_report(&self.shared);
         // Registering reports what is ready already, so the first event comes by itself.
+        self.schedule(token);
     }
 
     fn notice(&mut self, data: u64, events: EpollFlags) {
@@ -283,45 +327,30 @@ impl Worker {
             .count(&self.shared.counters);
         if !was_connected && place.session.connected() {
             self.shared.counters.piped_flows.one();
+            place.count_report(&self.shared);
         }
         match action {
-            Action::Wait => {
-                let deadline = place.session.deadline();
-                if deadline < place.scheduled {
-                    self.deadlines.cancel(place.scheduled, token);
-                    place.scheduled = deadline;
-                    self.deadlines.push(deadline, token);
-                }
-            }
+            Action::Wait => {}
             Action::Again => self.queue(token),
-            Action::Close(outcome) => self.over(token, outcome),
+            Action::Close(outcome) => return self.over(token, outcome),
         }
-    }
-
-    fn expire(&mut self) {
-        if self.paused.is_some_and(|until| until <= self.now) {
-            self.watch_listener(None);
-        }
-        while let Some((_, token)) = self.deadlines.pop(self.now) {
-            let Some(place) = self.flows.get_mut(token.index) else {
-                continue;
-            };
-            match place.session.late(self.now) {
-                Some(outcome) => self.over(token, outcome),
-                None => {
-                    place.scheduled = place.session.deadline();
-                    self.deadlines.push(place.scheduled, token);
-                }
-            }
-        }
+        self.schedule(token);
     }
 
     fn close(&mut self, token: Token, outcome: &Outcome) {
         let Some(place) = self.flows.try_remove(token.index) else {
             return;
         };
-        self.deadlines.cancel(place.scheduled, token);
+        if let Some(scheduled) = place.scheduled {
+            self.deadlines.cancel(scheduled, token);
+        }
         let session = place.session;
+        if place.reports {
+            self.shared.reporting.gone();
+        }
+        if place.listed {
+            self.bell.strike_off(session.id);
+        }
         let counters = &self.shared.counters;
         outcome.count(counters);
         counters.live_flows.gone();
@@ -331,7 +360,7 @@ impl Worker {
         }
         // Closing the sockets takes them out of epoll (epoll(7), question 6): nobody else has
         // a copy of their descriptors.
-        session.close(outcome, &mut self.pools);
+        session.close(outcome, self.now, &mut self.pools);
     }
 
     fn tokens(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Token> {

@@ -33,7 +33,7 @@ pub(super) fn host(name: &str) -> *const abi::Host {
                 struct_size: super::instance::size_of_abi::<abi::Host>(),
                 log: Some(log),
                 get_extension: Some(extension),
-                wake: None,
+                wake: Some(wake),
             },
             name: name.to_owned(),
         }));
@@ -73,4 +73,8 @@ unsafe extern "C" fn log(host: *const abi::Host, level: u32, message: *const c_c
 /// ABI 0.1 defines no extension.
 unsafe extern "C" fn extension(_host: *const abi::Host, _id: *const c_char) -> *const c_void {
     ptr::null()
+}
+
+unsafe extern "C" fn wake(_host: *const abi::Host, flow_id: u64) {
+    super::wake::wake(flow_id);
 }

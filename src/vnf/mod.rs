@@ -15,6 +15,7 @@ pub mod registry;
 pub mod route;
 pub mod table;
 pub mod trust;
+mod wake;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ pub use crate::vnf::instance::{InitError, SpawnError};
 pub use crate::vnf::loader::Library;
 pub use crate::vnf::registry::{Function, LoadError, Registry};
 pub use crate::vnf::route::{RouteError, RouteFault};
+pub use crate::vnf::wake::Bell;
 
 /// How a function broke its promise; ends the flow by the function's failure policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

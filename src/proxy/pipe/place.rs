@@ -1,4 +1,8 @@
 //! A function's place in a direction: when it is called, and what its answer means.
+//!
+//! Read first: the promises at func_process in `srv6pipes_vnf.h`.
+
+use std::time::{Duration, Instant};
 
 use srv6pipes_vnf::abi::MIN_ROOM;
 
@@ -7,7 +11,7 @@ use crate::proxy::pipe::{Failure, Pipe, Pools};
 use crate::proxy::stage::Chain;
 use crate::vnf::{Broken, Verdict};
 
-/// What a function's call counts at least, in bytes of [`TURN`].
+/// What a function's call counts at least, in bytes of a turn.
 const CALL: usize = 1024;
 
 /// What is known of one function.
@@ -15,10 +19,80 @@ const CALL: usize = 1024;
 pub(super) struct Place {
     /// The function has said that it wants no more of this direction.
     pub passes: bool,
-    /// Input length with which the function last asked for more.
+    /// Input length with which the function last asked for more, or began to wait.
     starved: Option<usize>,
     /// The last call left less room than a function may count on: it may have kept output back.
     cramped: bool,
+    waits: Waits,
+    /// The last call said that nothing follows its input.
+    knows_end: bool,
+}
+
+/// What a function waits for, besides input and room.
+#[derive(Debug, Clone, Copy, Default)]
+enum Waits {
+    /// Nothing.
+    #[default]
+    No,
+    /// The wake-up.
+    WakeUp,
+    /// The wake-up, or that so much time has passed since the call that is just over.
+    For(Duration),
+    /// The wake-up, or this time.
+    Until(Instant),
+    /// That was it: it is to be called as soon as there is room.
+    Over,
+}
+
+impl Place {
+    /// A function that waits is to be called; whether there was one.
+    pub fn wake(&mut self) -> bool {
+        let waits = matches!(self.waits, Waits::WakeUp | Waits::For(_) | Waits::Until(_));
+        if waits {
+            self.waits = Waits::Over;
+        }
+        waits
+    }
+
+    /// As [`Self::wake`], if its time has come.
+    pub fn tick(&mut self, now: Instant) {
+        if matches!(self.waits, Waits::Until(when) if when <= now) {
+            self.waits = Waits::Over;
+        }
+    }
+
+    /// When its time comes. A time that began with the last call is counted from `clock`.
+    pub fn due(&mut self, clock: impl FnOnce() -> Instant) -> Option<Instant> {
+        if let Waits::For(time) = self.waits {
+            self.waits = Waits::Until(clock() + time);
+        }
+        match self.waits {
+            Waits::Until(when) => Some(when),
+            _ => None,
+        }
+    }
+
+    /// It is not called any more, and what comes goes by.
+    pub fn let_pass(&mut self) {
+        self.passes = true;
+        self.retire();
+    }
+
+    /// It is not called any more.
+    pub fn retire(&mut self) {
+        self.waits = Waits::No;
+    }
+
+    /// Whether a call with so much input could do what the last one could not.
+    fn wants(&self, offered: usize, end: bool) -> bool {
+        let seen = self.starved == Some(offered);
+        match self.waits {
+            _ if self.cramped => true,
+            Waits::No => end || (offered > 0 && !seen),
+            Waits::Over => true,
+            _ => !seen || end != self.knows_end,
+        }
+    }
 }
 
 impl Pipe {
@@ -34,12 +108,11 @@ impl Pipe {
         Ok(false)
     }
 
-    /// The function at this place has seen all that waits before it, and wants more.
+    /// The function at this place has seen all that waits before it, and can be shown more.
     fn hungry(&self, place: usize) -> bool {
-        let waiting = self.slots[place].bytes().len().min(WINDOW);
-        self.places
-            .get(place)
-            .is_some_and(|place| place.starved == Some(waiting))
+        let waiting = self.slots[place].bytes().len();
+        let seen = |place: &Place| place.starved == Some(waiting);
+        waiting < WINDOW && self.places.get(place).is_some_and(seen)
     }
 
     fn step(
@@ -66,7 +139,7 @@ impl Pipe {
         let offered = input.bytes().len().min(WINDOW);
         let end = self.ended[place] && offered == input.bytes().len();
         let state = &mut self.places[place];
-        if !end && !state.cramped && (offered == 0 || state.starved == Some(offered)) {
+        if !state.wants(offered, end) {
             return Ok(false);
         }
         let Some(stage) = chain.stage(self.direction, place) else {
@@ -83,25 +156,31 @@ impl Pipe {
         let progress = answer.map_err(|broken| Failure::Function(place, broken))?;
         input.consume(progress.consumed, &mut pools.chunks);
         self.turn = self.turn.saturating_sub(progress.produced.max(CALL));
+        let moved = progress.consumed > 0 || progress.produced > 0;
+        state.knows_end = end;
+        state.waits = Waits::No;
         match progress.verdict {
             Verdict::More => {
-                let moved = progress.consumed > 0 || progress.produced > 0;
                 if !moved && ample && (end || offered == WINDOW) {
                     return Err(Failure::Function(place, Broken::Stalled));
                 }
                 state.starved = (!moved).then_some(offered);
                 Ok(moved)
             }
-            Verdict::Wait(_) => {
+            Verdict::Wait(ms) => {
                 state.starved = Some(offered - progress.consumed);
-                Ok(progress.consumed > 0 || progress.produced > 0)
+                state.waits = match ms {
+                    0 => Waits::WakeUp,
+                    ms => Waits::For(Duration::from_millis(ms.into())),
+                };
+                Ok(moved)
             }
             Verdict::Finished => {
                 self.cut(place, pools);
                 Ok(true)
             }
             Verdict::Pass => {
-                state.passes = true;
+                state.let_pass();
                 Ok(true)
             }
             Verdict::Close => Err(Failure::Close(place)),

@@ -21,12 +21,10 @@ impl Worker {
         };
         let session = &mut place.session;
         self.door.send_elsewhere(session, outcome, self.now)?;
-        let deadline = session.deadline();
-        self.deadlines.cancel(place.scheduled, token);
-        self.deadlines.push(deadline, token);
-        place.scheduled = deadline;
         let event = EpollEvent::new(End::INTEREST, token.data(Side::Outbound));
         let added = self.epoll.add(session.socket(Side::Outbound), event);
-        added.map_err(|errno| Outcome::NoResources(errno.into()))
+        added.map_err(|errno| Outcome::NoResources(errno.into()))?;
+        self.schedule(token);
+        Ok(())
     }
 }
