@@ -29,7 +29,7 @@ const ERROR: u32 = 5;
 
 fn proxy_with(lab: &Lab, options: &str, of_function: &str) -> (TempDir, Proxy) {
     let folder = TempDir::new();
-    modules::compile("reports", &folder.join("reports.so"), &[]);
+    modules::compile("flow_reports", &folder.join("reports.so"), &[]);
     let section = section(1, &folder, "reports.so", "reports", of_function);
     let proxy = Proxy::start_with(lab, 1, options, &section);
     (folder, proxy)

@@ -1,4 +1,4 @@
-//! What tests/fixtures/modules/routes.c has written into a daemon's log: choices, and what it was
+//! What tests/fixtures/modules/choices.c has written into a daemon's log: choices, and what it was
 //! told of them.
 
 use std::collections::BTreeMap;

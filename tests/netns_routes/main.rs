@@ -59,7 +59,7 @@ fn to_segments(segments: &[Ipv6Addr]) -> String {
     segments.iter().map(line).collect()
 }
 
-/// Proxy 1 with function 1 `routes`, and the client's flows to the service by it.
+/// Proxy 1 with function 1 `choices`, and the client's flows to the service by it.
 struct Router {
     lab: Lab,
     folder: TempDir,
@@ -69,8 +69,8 @@ struct Router {
 impl Router {
     fn start(lab: Lab, capture: &str, options: &str, choices: &str) -> Self {
         let folder = TempDir::new();
-        modules::compile("routes", &folder.join("routes.so"), &[]);
-        let sections = section(1, &folder, "routes.so", "routes", choices);
+        modules::compile("choices", &folder.join("choices.so"), &[]);
+        let sections = section(1, &folder, "choices.so", "choices", choices);
         let options = format!("option capture '{capture}'\n{options}");
         let proxy = Proxy::start_with(&lab, 1, &options, &sections);
         lab.steer(&[sid(1, 1, 0)]).unwrap();

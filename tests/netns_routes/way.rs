@@ -90,10 +90,10 @@ fn functions_in_a_row_see_what_those_before_them_chose() {
         house(&lab, 3);
         let _server = Server::start_at(lab.server(), behind(3, 9), Habit::Echo);
         let router = Router::start(lab, capture, "", &to_servers(&[behind(1, 7), behind(2, 8)]));
-        let so = "routes.so";
+        let so = "choices.so";
         let second = to_servers(&[behind(3, 8), behind(3, 9)]);
-        let sections = section(2, &router.folder, so, "routes", &second)
-            + &section(3, &router.folder, so, "routes", "");
+        let sections = section(2, &router.folder, so, "choices", &second)
+            + &section(3, &router.folder, so, "choices", "");
         reconfigure(&router, &sections);
         router.lab.steer(&[sid(1, 1, 0), sid(1, 2, 0)]).unwrap();
         router.echoes(b"by both");
@@ -137,7 +137,7 @@ fn a_function_that_passes_at_once_is_asked_all_the_same() {
         let server = Server::start_at(lab.server(), behind(2, 7), Habit::Echo);
         let choices = to_servers(&[behind(1, 7), behind(2, 7)]);
         let router = Router::start(lab, capture, "", "");
-        let sections = section(4, &router.folder, "routes.so", "routes_unseen", &choices);
+        let sections = section(4, &router.folder, "choices.so", "choices_unseen", &choices);
         reconfigure(&router, &sections);
         router.lab.steer(&[sid(1, 4, 0)]).unwrap();
         let bytes = noise::bytes(1, 1_000_000);

@@ -3,7 +3,7 @@
 mod reports;
 mod waiting;
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{Ipv6Addr, Shutdown};
 use std::os::unix::net::UnixStream;
 

@@ -146,7 +146,8 @@ struct srv6pipes_setup {
     /* [control-thread], only during func_init.
      * Tells the operator what is wrong with one of `options`, or with the section as a whole
      * (NULL): `srv6pipes check` prints it with the file and line of just that option.  Call it
-     * for every mistake, so that all are told at once, and return another number than 0 then.
+     * for every mistake, so that all are told at once, and return another number than 0 then.  A
+     * function that complained is not taken, whatever it returns.
      * `message` is UTF-8, ends with NUL, is copied, and does not repeat the option's name. */
     void (*complain)(const struct srv6pipes_setup *setup, const struct srv6pipes_option *option,
                      const char *message);
@@ -271,7 +272,9 @@ struct srv6pipes_func {
      * same function: each gets a state of its own.  `*function_state` is NULL at the call; what
      * it is set to, NULL too, is handed to func_spawn and func_deinit and belongs to the module.
      * Returns 0, or another number to refuse: the configuration is then not taken, the number is
-     * told to the operator (log the reason), and neither func_spawn nor func_deinit is called. */
+     * told to the operator if there is no complaint (log the reason), and neither func_spawn nor
+     * func_deinit is called.
+     * `srv6pipes check` calls it too, and func_deinit after it; no flow comes in between. */
     int (*func_init)(const struct srv6pipes_setup *setup, void **function_state);
 
     /* [worker-thread]
