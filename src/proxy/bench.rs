@@ -18,7 +18,10 @@ use crate::vnf::{Broken, Direction, Progress, Transform, Verdict};
 pub type Body =
     Box<dyn FnMut(Direction, &[u8], &mut [u8], bool) -> Result<Progress, Broken> + Send>;
 
-struct Closure(Body);
+struct Closure {
+    body: Body,
+    speaks_first: bool,
+}
 
 impl fmt::Debug for Closure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,16 +41,26 @@ impl Transform for Closure {
             input.len() <= 65536 && !output.is_empty(),
             "the host's promise"
         );
-        (self.0)(direction, input, output, end)
+        (self.body)(direction, input, output, end)
+    }
+
+    fn speaks_first(&self) -> bool {
+        self.speaks_first
     }
 }
 
 /// A chain of such functions, numbered from 1, whose failures let flows pass.
 pub fn chain(bodies: impl IntoIterator<Item = Body>) -> Chain {
-    let stages = (1..).zip(bodies);
+    chain_of(bodies.into_iter().map(|body| (body, false)))
+}
+
+/// As [`chain`]; each with whether it speaks first.
+pub fn chain_of(bodies: impl IntoIterator<Item = (Body, bool)>) -> Chain {
+    let closure = |(body, speaks_first)| Closure { body, speaks_first };
+    let stages = (1..).zip(bodies.into_iter().map(closure));
     Chain::new(
         stages
-            .map(|(id, body)| stage(id, Box::new(Closure(body))))
+            .map(|(id, closure)| stage(id, Box::new(closure)))
             .collect(),
     )
 }

@@ -115,7 +115,7 @@ pub struct Session {
 impl Session {
     /// A flow that has just been accepted.
     pub fn new(beginning: Beginning, now: Instant) -> Self {
-        let functions = beginning.chain.len();
+        let mut chain = beginning.chain;
         let (state, patience) = match beginning.connect_timeout {
             Some(timeout) => (State::Connecting, timeout),
             None => (State::Piping, beginning.idle_timeout),
@@ -130,9 +130,9 @@ impl Session {
             state,
             inbound: beginning.inbound,
             outbound: beginning.outbound,
-            chain: beginning.chain,
-            upstream: Pipe::new(Direction::Upstream, functions),
-            downstream: Pipe::new(Direction::Downstream, functions),
+            upstream: Pipe::new(Direction::Upstream, &mut chain),
+            downstream: Pipe::new(Direction::Downstream, &mut chain),
+            chain,
             closed: false,
             lost: None,
             idle_timeout: beginning.idle_timeout,

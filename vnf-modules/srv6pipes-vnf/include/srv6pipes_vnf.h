@@ -250,6 +250,14 @@ struct srv6pipes_result {
  * new flows though its section did not change. */
 #define SRV6PIPES_CAP_READS_FILES (UINT64_C(1) << 1)
 
+/* The function speaks first: func_process is called in each direction as soon as both ends of the
+ * flow are connected, with in_len 0 where nothing has arrived yet. */
+#define SRV6PIPES_CAP_SPEAKS_FIRST (UINT64_C(1) << 2)
+
+/* No flow may go on without the function, not even when it fails: `option on_failure 'pass'` is a
+ * mistake in its section. */
+#define SRV6PIPES_CAP_FAILS_CLOSED (UINT64_C(1) << 3)
+
 /* One function.  The host reads it, and the texts it points to, right after dlopen and runs
  * nothing for that (but what the module has itself run at dlopen: its constructors).  Everything
  * here is constant, owned by the module, and lies in its image. */
