@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
 mod compress;
+mod exec;
 #[path = "../modules/mod.rs"]
 mod fixtures;
 #[path = "../harness/mod.rs"]
@@ -12,3 +13,5 @@ mod own;
 mod pairs;
 mod readme;
 mod rewrite;
+mod seal;
+mod throttle;
