@@ -275,7 +275,8 @@ fn mistakes_in_the_options_are_told_with_their_lines() {
     let Some(lab) = lab(1) else { return };
     let mut proxy = Proxy::start_with(&lab, 1, "", &section("compress", ""));
     let good = fs::read_to_string(proxy.config_path()).unwrap();
-    let bad = "option algorithm 'lzma'\noption window_kb '33'\noption level '0'\n";
+    let bad = "option algorithm 'lzma'\noption window_kb '33'\noption level '0'\n\
+               option on_failure 'pass'\n";
     let line = good.trim_end().lines().count() + 1;
     fs::write(proxy.config_path(), good.trim_end().to_owned() + "\n" + bad).unwrap();
     let said = to_end(&mut proxy.command("check")).with(1).stderr;

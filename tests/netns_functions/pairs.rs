@@ -11,13 +11,15 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 use srv6pipes::demo::lab::{Lab, sid};
+use srv6pipes::demo::workdir::Workdir;
 
 use crate::harness::ends::{Ends, Host, Trade, say_all, trade_all};
-use crate::harness::lab;
 use crate::harness::noise::{Noise, Sum, drain};
 use crate::harness::proxy::Proxy;
 use crate::harness::status::counted;
 use crate::harness::text::Text;
+use crate::harness::{PREFIX, is_root, lab};
+use crate::seal::{fresh_key, write_keys};
 
 /// 256 MiB, the size of the thesis's largest objects.
 const LARGE: u64 = 256 << 20;
@@ -77,6 +79,23 @@ fn compress_and_decompress_by_zstd() {
         options: "option algorithm 'zstd'\noption level '1'",
         argument: 0,
         of_text: 20..=45,
+    });
+}
+
+#[test]
+fn seal_and_open() {
+    if !is_root() {
+        return;
+    }
+    let workdir = Workdir::new(PREFIX).unwrap();
+    let keys = write_keys(&workdir, &format!("7 {}\n", fresh_key()), 0o600);
+    come_through(&Pair {
+        module: "seal",
+        near: "seal",
+        far: "open",
+        options: &format!("option keys '{}'", keys.display()),
+        argument: 7,
+        of_text: 100..=110,
     });
 }
 

@@ -47,6 +47,7 @@ impl Function for Compress {
     const NAME: &CStr = c"compress";
     const SUMMARY: &CStr = c"compresses upstream and decompresses downstream";
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
+    const FAILS_CLOSED: bool = true;
     type Flow = Stretch;
 
     fn init(setup: &Setup) -> Result<Self, Reason> {
@@ -62,6 +63,7 @@ impl Function for Decompress {
     const NAME: &CStr = c"decompress";
     const SUMMARY: &CStr = c"decompresses upstream and compresses downstream";
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
+    const FAILS_CLOSED: bool = true;
     type Flow = Stretch;
 
     fn init(setup: &Setup) -> Result<Self, Reason> {
