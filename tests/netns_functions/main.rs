@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+mod compress;
 mod exec;
 #[path = "../modules/mod.rs"]
 mod fixtures;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod own;
+mod pairs;
 mod readme;
+mod rewrite;
 mod seal;
 mod throttle;
