@@ -6,4 +6,5 @@ mod fixtures;
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod meter;
 mod seal;
