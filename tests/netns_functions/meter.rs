@@ -13,6 +13,7 @@ use crate::harness::proxy::{Proxy, function_config};
 use crate::harness::status::{Status, counted};
 use crate::harness::talk::Talk;
 use crate::harness::{PREFIX, lab, wait_for};
+use crate::readme::example;
 
 /// Both ways to learn a SYN's SRH.
 const CAPTURES: [&str; 2] = ["option capture 'saved_syn'", "option capture 'nfqueue'"];
@@ -22,7 +23,8 @@ const METER: u16 = 1;
 const NEIGHBOUR: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xc, 0, 0, 0, 0, 0, 0x77);
 
 fn proxy(lab: &Lab, capture: &str, options: &str) -> Proxy {
-    let proxy = Proxy::start_with(lab, 1, capture, &function_config(METER, "meter", options));
+    let sections = function_config(METER, "meter", options) + &example("meter");
+    let proxy = Proxy::start_with(lab, 1, capture, &sections);
     lab.steer(&[sid(1, METER, 0)]).unwrap();
     proxy
 }
@@ -62,14 +64,17 @@ fn fetch(lab: &Lab, from: Ipv6Addr, objects: &[&str]) -> (u64, u64) {
 fn assert_counts(status: &Status, label: &str, expected: &[(&str, u64)]) {
     for (name, value) in expected {
         let counted = status.own(METER, name, label);
-        assert_eq!(counted, *value, "{name} {label} in {:#}", status.0);
+        assert_eq!(counted, Some(*value), "{name} {label} in {:#}", status.0);
     }
 }
 
 /// Asserts that so many times of a kind were counted, and that sum and maximum can be theirs.
 #[track_caller]
 fn assert_times(status: &Status, label: &str, kind: &str, flows: u64) {
-    let count = |what: &str| status.own(METER, &format!("{kind}_{what}"), label);
+    let count = |what: &str| {
+        let name = format!("{kind}_{what}");
+        status.own(METER, &name, label).unwrap()
+    };
     let (sum, max) = (count("us"), count("max_us"));
     assert_eq!(count("flows"), flows, "{kind} {label}");
     assert!(max > 0 && max <= sum && sum <= max * flows, "{sum} {max}");
