@@ -277,6 +277,8 @@ mod tests {
             row("blocked_flows", "rule=a", u64::MAX),
             row("blocked_flows", "rule=b", 3),
         ];
+        added(first, 5);
+        added(first, 5_u64.wrapping_neg());
         assert_eq!(shown(host), all);
         closed(first);
         assert_eq!(shown(host), all, "it is held still");

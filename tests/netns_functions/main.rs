@@ -9,6 +9,7 @@ mod exec;
 mod fixtures;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod meter;
 mod own;
 mod pairs;
 mod readme;

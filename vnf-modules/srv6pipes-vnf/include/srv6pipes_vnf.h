@@ -117,7 +117,8 @@ struct srv6pipes_counters {
     struct srv6pipes_counter *(*open)(const struct srv6pipes_host *host, const char *name,
                                       const char *label);
 
-    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored. */
+    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored.  Adding is modulo 2^64:
+     * 0 - n takes n away again. */
     void (*add)(struct srv6pipes_counter *counter, uint64_t n);
     void (*set)(struct srv6pipes_counter *counter, uint64_t n);
 
