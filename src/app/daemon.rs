@@ -244,8 +244,9 @@ impl Daemon {
     }
 }
 
-/// All modules of a configuration; the text names each that fails, with its file and line.
-fn modules(path: &Path, config: &Config, old: Option<&Registry>) -> Result<Registry, String> {
+/// All functions of a configuration, ready; the text has a line for each mistake, with its file and
+/// line.
+pub fn modules(path: &Path, config: &Config, old: Option<&Registry>) -> Result<Registry, String> {
     Registry::load(&config.functions, &config.main.module_dir, old).map_err(|errors| {
         let lines: Vec<String> = errors
             .iter()

@@ -68,8 +68,8 @@ impl Door {
         self.listener.as_fd()
     }
 
-    /// Lets one visitor in.
-    pub fn open(&mut self, runtime: &Runtime, now: Instant, pools: &mut Pools) -> Visitor {
+    /// Lets one visitor in; functions know the flow by `id`.
+    pub fn open(&mut self, runtime: &Runtime, id: u64, now: Instant, pools: &mut Pools) -> Visitor {
         let (inbound, client) = match socket::accept(&self.listener) {
             Ok(accepted) => accepted,
             Err(error) => return self.cannot_accept(&error, pools),
@@ -84,7 +84,7 @@ impl Door {
             counters.max_flows_refused_flows.one();
             return self.turn_away(&inbound, client);
         }
-        match self.receive(&inbound, client, runtime) {
+        match self.receive(&inbound, client, runtime, id) {
             Ok(beginning) => {
                 let (outbound, chain, itinerary, isn) = beginning;
                 counters.live_flows.one();
@@ -120,6 +120,7 @@ impl Door {
         inbound: &OwnedFd,
         client: SocketAddrV6,
         runtime: &Runtime,
+        id: u64,
     ) -> Result<(OwnedFd, Chain, Itinerary, Option<u32>), ()> {
         let counters = &self.shared.counters;
         // Without it small messages wait for acknowledgements, nothing worse.
@@ -133,7 +134,7 @@ impl Door {
                 return Err(());
             };
             let chain = self
-                .spawn(&answered.itinerary, &answered.runtime)
+                .spawn(&answered.itinerary, &answered.runtime, id)
                 .map_err(|()| {
                     table.forget(key, isn);
                     socket::reset_on_close(&answered.outbound);
@@ -145,7 +146,7 @@ impl Door {
             refusal.count(counters);
             log::debug!("refuse a flow: {refusal}");
         })?;
-        let chain = self.spawn(&itinerary, runtime)?;
+        let chain = self.spawn(&itinerary, runtime, id)?;
         let outbound = connect::start(&itinerary, counters).map_err(|error| {
             Cause::of(&error).count(counters);
             log::debug!(
@@ -157,7 +158,7 @@ impl Door {
         Ok((outbound, chain, itinerary, None))
     }
 
-    fn spawn(&self, itinerary: &Itinerary, runtime: &Runtime) -> Result<Chain, ()> {
+    fn spawn(&self, itinerary: &Itinerary, runtime: &Runtime, id: u64) -> Result<Chain, ()> {
         let mut stages = Vec::with_capacity(itinerary.steps.len());
         for step in &itinerary.steps {
             let Some(served) = runtime.functions.get(&step.function) else {
@@ -172,7 +173,7 @@ impl Door {
                 argument: step.argument,
                 client: itinerary.client,
                 server: itinerary.server,
-                id: 0,
+                id,
             };
             match served.function.spawn(&info) {
                 Ok(transform) => stages.push(Stage {

@@ -18,6 +18,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use crate::config::mark::PathNumber;
 use crate::proxy::runtime::Map;
 use crate::stats::Counters;
+use crate::wire::ipv6::is_host;
 use crate::wire::sid::Sid;
 use crate::wire::srh::SrhRepr;
 use crate::wire::syn::Syn;
@@ -166,15 +167,6 @@ fn ends(syn: &Syn) -> (SocketAddrV6, SocketAddrV6) {
         SocketAddrV6::new(syn.source, syn.source_port, 0, 0),
         SocketAddrV6::new(syn.final_destination, syn.destination_port, 0, 0),
     )
-}
-
-/// Whether a connection to `address` can leave this machine as IPv6 to one other host.
-fn is_host(address: Ipv6Addr) -> bool {
-    !(address.is_unspecified()
-        || address.is_loopback()
-        || address.is_multicast()
-        || address.is_unicast_link_local()
-        || address.to_ipv4_mapped().is_some())
 }
 
 /// Our position when `segments_left` is lost: the first in the order of travel of our SIDs, if

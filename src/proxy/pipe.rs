@@ -5,30 +5,33 @@
 //!  source ─────────────── splice, once no function wants the bytes ─────▶ sink
 //! ```
 //!
-//! A slot is filled only when the one behind it is empty, or when the function behind it has seen
-//! all of it and asks for more. So a slow sink stops the reading of its own source after at most
-//! one chunk per slot. The end of the stream moves along the slots like the bytes before it, and
-//! leaves as a FIN after the last of them.
+//! A slot is filled only when it is empty, or when the function behind it has seen all of it and
+//! asks for more or waits. So a slow sink, or a function that takes its time, stops the reading of
+//! its own source after at most one chunk per slot. The end of the stream moves along the slots
+//! like the bytes before it, and leaves as a FIN after the last of them.
+//!
+//! A function that waits holds up nobody but who stands before it. Whoever pumps asks the pipe when
+//! it is [`due`](Pipe::due) and pumps it then, or after [`wake`](Pipe::wake); the clock and its
+//! time come in as arguments.
 
+mod place;
 mod splice;
 #[cfg(test)]
 mod tests;
 
 use std::io;
-
-use srv6pipes_vnf::abi::MIN_ROOM;
+use std::time::Instant;
 
 use crate::proxy::chunk::{ChunkPool, Slot, WINDOW};
+use crate::proxy::pipe::place::Place;
 use crate::proxy::stage::Chain;
 use crate::sys::end::{End, Moved};
 use crate::sys::kernel_pipe::{KernelPipe, PipePool};
-use crate::vnf::{Broken, Direction, Verdict};
+use crate::vnf::{Broken, Direction};
 
 /// Bytes one direction may read and its functions may produce before the worker's other flows get
 /// their turn.
 const TURN: usize = 1024 * 1024;
-/// What a function's call counts at least, in bytes of [`TURN`].
-const CALL: usize = 1024;
 
 /// What a worker lends its pipes.
 #[derive(Debug, Default)]
@@ -64,16 +67,6 @@ pub enum Failure {
     /// The function at this place of this direction wants the flow ended in order, both
     /// directions.
     Close(usize),
-}
-
-#[derive(Debug, Default)]
-struct Place {
-    /// The function has said that it wants no more of this direction.
-    passes: bool,
-    /// Input length with which the function last asked for more.
-    starved: Option<usize>,
-    /// The last call left less room than a function may count on: it may have kept output back.
-    cramped: bool,
 }
 
 /// One direction of a flow.
@@ -130,7 +123,7 @@ impl Pipe {
     /// From now on the function at this place sees no more bytes of this direction.
     pub fn pass(&mut self, place: usize) {
         if let Some(place) = self.places.get_mut(place) {
-            place.passes = true;
+            place.let_pass();
         }
     }
 
@@ -151,6 +144,24 @@ impl Pipe {
         self.orphaned = true;
     }
 
+    /// The functions that wait are to be called; whether there is any that was not already.
+    pub fn wake(&mut self) -> bool {
+        let mut any = false;
+        for place in &mut self.places {
+            any |= place.wake();
+        }
+        any
+    }
+
+    /// When to pump it again though nothing happened, because a function said so. `clock` is read
+    /// if one has said so just now.
+    pub fn due(&mut self, clock: impl Fn() -> Instant) -> Option<Instant> {
+        self.places
+            .iter_mut()
+            .filter_map(|place| place.due(&clock))
+            .min()
+    }
+
     /// Moves what can be moved.
     ///
     /// # Errors
@@ -161,8 +172,12 @@ impl Pipe {
         sink: &mut End,
         chain: &mut Chain,
         pools: &mut Pools,
+        now: Instant,
     ) -> Result<Pumped, Failure> {
         self.turn = TURN;
+        for place in &mut self.places {
+            place.tick(now);
+        }
         let pumped = self.carry(source, sink, chain, pools)?;
         if self.discarding && !self.discard(source, pools)? {
             return Ok(Pumped::TurnOver);
@@ -209,7 +224,7 @@ impl Pipe {
             if self.run(chain, pools)? {
                 continue;
             }
-            if self.ended[0] || !source.readable() {
+            if self.ended[0] || !source.readable() || self.slots[0].bytes().len() >= WINDOW {
                 return Ok(Pumped::Waiting);
             }
             match self.fill(source, pools)? {
@@ -230,6 +245,9 @@ impl Pipe {
         self.ended[..=place + 1].fill(true);
         for slot in &mut self.slots[..=place] {
             slot.clear(&mut pools.chunks);
+        }
+        for place in &mut self.places[..=place] {
+            place.retire();
         }
         self.discarding = true;
     }
@@ -290,7 +308,6 @@ impl Pipe {
 
     fn fill(&mut self, source: &mut End, pools: &mut Pools) -> Result<Moved, Failure> {
         let slot = &mut self.slots[0];
-        // Whoever gets here has less than a window in it: `run` would have moved it on otherwise.
         let wanted = WINDOW.saturating_sub(slot.bytes().len());
         let chunk = slot.open(&mut pools.chunks);
         let moved = source.read(&mut chunk.room()[..wanted]);
@@ -300,92 +317,5 @@ impl Pipe {
         }
         slot.settle(&mut pools.chunks);
         moved.map_err(Failure::Source)
-    }
-
-    /// Gives each function that can go on one call, the one nearest the sink first; whether
-    /// anything moved.
-    fn run(&mut self, chain: &mut Chain, pools: &mut Pools) -> Result<bool, Failure> {
-        for place in (0..self.places.len()).rev() {
-            let room = self.slots[place + 1].is_empty() || self.hungry(place + 1);
-            if room && self.step(place, chain, pools)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The function at this place has seen all that waits before it, and wants more.
-    fn hungry(&self, place: usize) -> bool {
-        let waiting = self.slots[place].bytes().len().min(WINDOW);
-        self.places
-            .get(place)
-            .is_some_and(|place| place.starved == Some(waiting))
-    }
-
-    fn step(
-        &mut self,
-        place: usize,
-        chain: &mut Chain,
-        pools: &mut Pools,
-    ) -> Result<bool, Failure> {
-        let (before, behind) = self.slots.split_at_mut(place + 1);
-        let (Some(input), Some(output)) = (before.last_mut(), behind.first_mut()) else {
-            return Ok(false);
-        };
-        if self.ended[place + 1] {
-            return Ok(false);
-        }
-        if self.places[place].passes {
-            if input.is_empty() {
-                self.ended[place + 1] = self.ended[place];
-                return Ok(self.ended[place]);
-            }
-            output.append(input, &mut pools.chunks);
-            return Ok(true);
-        }
-        let offered = input.bytes().len().min(WINDOW);
-        let end = self.ended[place] && offered == input.bytes().len();
-        let state = &mut self.places[place];
-        if !end && !state.cramped && (offered == 0 || state.starved == Some(offered)) {
-            return Ok(false);
-        }
-        let Some(stage) = chain.stage(self.direction, place) else {
-            return Ok(false);
-        };
-        let chunk = output.open(&mut pools.chunks);
-        let ample = chunk.room().len() >= MIN_ROOM;
-        let answer = stage.run(self.direction, &input.bytes()[..offered], chunk.room(), end);
-        if let Ok(progress) = &answer {
-            chunk.filled(progress.produced);
-            state.cramped = chunk.room().len() < MIN_ROOM;
-        }
-        output.settle(&mut pools.chunks);
-        let progress = answer.map_err(|broken| Failure::Function(place, broken))?;
-        input.consume(progress.consumed, &mut pools.chunks);
-        self.turn = self.turn.saturating_sub(progress.produced.max(CALL));
-        match progress.verdict {
-            Verdict::More => {
-                let moved = progress.consumed > 0 || progress.produced > 0;
-                if !moved && ample && (end || offered == WINDOW) {
-                    return Err(Failure::Function(place, Broken::Stalled));
-                }
-                state.starved = (!moved).then_some(offered);
-                Ok(moved)
-            }
-            Verdict::Wait(_) => {
-                state.starved = Some(offered - progress.consumed);
-                Ok(progress.consumed > 0 || progress.produced > 0)
-            }
-            Verdict::Finished => {
-                self.cut(place, pools);
-                Ok(true)
-            }
-            Verdict::Pass => {
-                state.passes = true;
-                Ok(true)
-            }
-            Verdict::Close => Err(Failure::Close(place)),
-            Verdict::Reset => Err(Failure::Reset),
-        }
     }
 }

@@ -15,10 +15,10 @@
 //! The clock and the worker's pools come in as arguments.
 
 mod beginning;
+mod failure;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::EpollFlags;
 
 use crate::proxy::outcome::Outcome;
-use crate::proxy::pipe::{Failure, Pipe, Pools, Pumped};
+use crate::proxy::pipe::{Pipe, Pools, Pumped};
 use crate::proxy::stage::Chain;
 use crate::sys::end::End;
 use crate::vnf::Direction;
@@ -160,7 +160,7 @@ impl Session {
 
     fn pump(&mut self, now: Instant, pools: &mut Pools) -> Action {
         let known_lost = self.lost.is_some();
-        let turn_over = match self.pump_both(pools) {
+        let turn_over = match self.pump_both(now, pools) {
             Ok(turn_over) => turn_over,
             Err(outcome) => return Action::Close(outcome),
         };
@@ -188,7 +188,7 @@ impl Session {
 
     /// Both directions, and again from the start when one of them has changed the other; whether
     /// there is more to do.
-    fn pump_both(&mut self, pools: &mut Pools) -> Result<bool, Outcome> {
+    fn pump_both(&mut self, now: Instant, pools: &mut Pools) -> Result<bool, Outcome> {
         'changed: loop {
             let mut turn_over = false;
             for direction in [Direction::Upstream, Direction::Downstream] {
@@ -203,7 +203,7 @@ impl Session {
                         (&mut self.downstream, &mut self.outbound, &mut self.inbound)
                     }
                 };
-                match pipe.pump(source, sink, &mut self.chain, pools) {
+                match pipe.pump(source, sink, &mut self.chain, pools, now) {
                     Ok(pumped) => turn_over |= pumped == Pumped::TurnOver,
                     Err(failure) => {
                         self.absorb(direction, failure, pools)?;
@@ -215,6 +215,23 @@ impl Session {
         }
     }
 
+    /// The functions that wait are to be called in the next step; whether there is any that was
+    /// not already.
+    pub fn wake(&mut self) -> bool {
+        let up = self.upstream.wake();
+        self.downstream.wake() || up
+    }
+
+    /// When to look at it again though nothing happened: to ask [`Self::late`], or to step because
+    /// a function wanted a call by then. `clock` is read if one has said so in the last step.
+    pub fn due(&mut self, clock: impl Fn() -> Instant) -> Instant {
+        let calls = [self.upstream.due(&clock), self.downstream.due(&clock)];
+        calls
+            .into_iter()
+            .flatten()
+            .fold(self.deadline, Instant::min)
+    }
+
     /// The deadline has passed, if it has: connect, idle or linger.
     pub fn late(&self, now: Instant) -> Option<Outcome> {
         (self.deadline <= now).then_some(match self.state {
@@ -222,11 +239,6 @@ impl Session {
             State::Piping => Outcome::Idle,
             State::Closing | State::Lingering => self.in_order(),
         })
-    }
-
-    /// When to ask [`Self::late`] again.
-    pub fn deadline(&self) -> Instant {
-        self.deadline
     }
 
     /// Whether the next segment has answered.
@@ -279,87 +291,6 @@ impl Session {
             self.inbound.reset_on_close();
             self.outbound.reset_on_close();
         }
-    }
-
-    /// The connection of `side` broke. The flow ends at once only if the other one has, too.
-    fn lose(&mut self, side: Side, error: io::Error) -> Result<(), Outcome> {
-        if let Some((_, outcome)) = self.lost.take() {
-            return Err(outcome);
-        }
-        let outcome = match side {
-            Side::Inbound => {
-                self.upstream.orphan();
-                self.inbound.note(EpollFlags::EPOLLERR);
-                Outcome::ClientGone(error)
-            }
-            Side::Outbound => {
-                self.downstream.orphan();
-                self.outbound.note(EpollFlags::EPOLLERR);
-                Outcome::ServerGone(error)
-            }
-        };
-        self.lost = Some((side, outcome));
-        Ok(())
-    }
-
-    /// Whether `direction` ends in a lost connection.
-    fn leads_nowhere(&self, direction: Direction) -> bool {
-        matches!(
-            (&self.lost, direction),
-            (Some((Side::Inbound, _)), Direction::Downstream)
-                | (Some((Side::Outbound, _)), Direction::Upstream)
-        )
-    }
-
-    /// What a failure of one direction means for the flow: its end, or that it goes on in
-    /// another way.
-    fn absorb(
-        &mut self,
-        direction: Direction,
-        failure: Failure,
-        pools: &mut Pools,
-    ) -> Result<(), Outcome> {
-        let (place, closes) = match (failure, direction) {
-            // Reading fails only when nothing is left to read.
-            (Failure::Source(error), Direction::Upstream) => {
-                return Err(Outcome::ClientGone(error));
-            }
-            (Failure::Source(error), Direction::Downstream) => {
-                return Err(Outcome::ServerGone(error));
-            }
-            (Failure::Sink(error), Direction::Upstream) => {
-                return self.lose(Side::Outbound, error);
-            }
-            (Failure::Sink(error), Direction::Downstream) => {
-                return self.lose(Side::Inbound, error);
-            }
-            (Failure::Reset, _) => return Err(Outcome::ByFunction),
-            (Failure::Close(place), _) => {
-                self.closed = true;
-                self.enter(State::Closing);
-                (place, true)
-            }
-            (Failure::Function(place, broken), _) => {
-                if let Some(stage) = self.chain.stage(direction, place) {
-                    stage.blame(broken)?;
-                }
-                (place, false)
-            }
-        };
-        // The same function stands at the mirrored place of the other direction.
-        let mirrored = self.chain.len().saturating_sub(place + 1);
-        let (up, down) = match direction {
-            Direction::Upstream => (place, mirrored),
-            Direction::Downstream => (mirrored, place),
-        };
-        if closes {
-            self.upstream.close(up, pools);
-            self.downstream.close(down, pools);
-        } else {
-            self.upstream.pass(up);
-            self.downstream.pass(down);
-        }
-        Ok(())
     }
 
     fn sent_all(&self) -> bool {

@@ -3,15 +3,19 @@
 //! Nothing is shared with other workers but counters and, in `nfqueue` capture, the table of
 //! answered flows.
 
+mod timers;
+mod token;
+
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::EventFd;
 use slab::Slab;
 
@@ -25,7 +29,9 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::session::{Action, Session, Side};
 use crate::proxy::snapshot::{FlowSnapshot, tally};
 use crate::proxy::threads::Ended;
+use crate::proxy::worker::token::{LISTENER, Token, WAKE};
 use crate::sys::end::End;
+use crate::vnf::Bell;
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
@@ -45,24 +51,16 @@ pub enum Command {
     Stop,
 }
 
-/// A place in the slab, with the generation that tells its flows apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Token {
-    index: usize,
-    generation: u32,
-}
-
-const LISTENER: u64 = u64::MAX;
-const WAKE: u64 = u64::MAX - 1;
-
 #[derive(Debug)]
 struct Place {
     generation: u32,
     session: Session,
+    /// What its functions know it by; `None` if it has none.
+    id: Option<u64>,
     /// Waits for another turn.
     queued: bool,
     /// Its entry among the deadlines.
-    scheduled: Instant,
+    scheduled: Option<Instant>,
 }
 
 /// One worker's state; [`Worker::run`] is its thread.
@@ -71,6 +69,9 @@ pub struct Worker {
     epoll: Epoll,
     wake: Arc<EventFd>,
     commands: Receiver<Command>,
+    bell: Bell,
+    /// Those whom the bell rang for, while they are looked at.
+    woken: Vec<u64>,
     runtime: Arc<Runtime>,
     shared: Arc<Shared>,
     door: Door,
@@ -98,6 +99,8 @@ impl Worker {
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Self {
             epoll,
+            bell: Bell::new(Arc::clone(&wake)),
+            woken: Vec::new(),
             wake,
             commands,
             runtime,
@@ -134,6 +137,7 @@ impl Worker {
                         if self.obey() {
                             return Ended::Told;
                         }
+                        self.rouse();
                     }
                     data => self.notice(data, event.events()),
                 }
@@ -148,17 +152,6 @@ impl Worker {
             }
             self.expire();
         }
-    }
-
-    fn patience(&self) -> EpollTimeout {
-        if !self.again.is_empty() {
-            return EpollTimeout::ZERO;
-        }
-        let now = Instant::now();
-        let pause = self
-            .paused
-            .map(|until| until.saturating_duration_since(now));
-        self.deadlines.timeout(now, pause)
     }
 
     /// Does what the control thread asks; whether that is to stop.
@@ -197,12 +190,30 @@ impl Worker {
         self.runtime = runtime;
     }
 
+    /// Calls the functions that were woken.
+    fn rouse(&mut self) {
+        let mut woken = mem::take(&mut self.woken);
+        self.bell.answer(&mut woken);
+        for key in woken.drain(..) {
+            if let Some((token, _)) = Token::of(key)
+                && let Some(place) = self.flows.get_mut(token.index)
+                && place.generation == token.generation
+                && place.session.wake()
+            {
+                self.queue(token);
+            }
+        }
+        self.woken = woken;
+    }
+
     fn accept(&mut self) {
         for _ in 0..ACCEPTS {
-            match self.door.open(&self.runtime, self.now, &mut self.pools) {
+            // Whoever is woken by it before `admit` has not been called yet, and will be.
+            let id = self.bell.id();
+            match self.door.open(&self.runtime, id, self.now, &mut self.pools) {
                 Visitor::None => return,
                 Visitor::Refused => {}
-                Visitor::Flow(session) => self.admit(*session),
+                Visitor::Flow(session) => self.admit(*session, id),
                 Visitor::Stuck => return self.watch_listener(Some(self.now + PAUSE)),
             }
         }
@@ -224,22 +235,25 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, session: Session) {
+    fn admit(&mut self, session: Session, id: u64) {
         let entry = self.flows.vacant_entry();
         self.generation = self.generation.wrapping_add(1) & 0x7fff_ffff;
         let token = Token {
             index: entry.key(),
             generation: self.generation,
         };
-        let deadline = session.deadline();
         let generation = token.generation;
+        let id = (!session.chain().is_empty()).then_some(id);
+        if let Some(id) = id {
+            self.bell.enlist(id, token.data(Side::Inbound));
+        }
         let place = entry.insert(Place {
             generation,
             session,
+            id,
             queued: false,
-            scheduled: deadline,
+            scheduled: None,
         });
-        self.deadlines.push(deadline, token);
         for side in [Side::Inbound, Side::Outbound] {
             let event = EpollEvent::new(End::INTEREST, token.data(side));
             if let Err(errno) = self.epoll.add(place.session.socket(side), event) {
@@ -247,6 +261,7 @@ impl Worker {
             }
         }
         // Registering reports what is ready already, so the first event comes by itself.
+        self.schedule(token);
     }
 
     fn notice(&mut self, data: u64, events: EpollFlags) {
@@ -292,42 +307,23 @@ impl Worker {
             self.shared.counters.piped_flows.one();
         }
         match action {
-            Action::Wait => {
-                let deadline = place.session.deadline();
-                if deadline < place.scheduled {
-                    self.deadlines.cancel(place.scheduled, token);
-                    place.scheduled = deadline;
-                    self.deadlines.push(deadline, token);
-                }
-            }
+            Action::Wait => {}
             Action::Again => self.queue(token),
-            Action::Close(outcome) => self.close(token, &outcome),
+            Action::Close(outcome) => return self.close(token, &outcome),
         }
-    }
-
-    fn expire(&mut self) {
-        if self.paused.is_some_and(|until| until <= self.now) {
-            self.watch_listener(None);
-        }
-        while let Some((_, token)) = self.deadlines.pop(self.now) {
-            let Some(place) = self.flows.get_mut(token.index) else {
-                continue;
-            };
-            match place.session.late(self.now) {
-                Some(outcome) => self.close(token, &outcome),
-                None => {
-                    place.scheduled = place.session.deadline();
-                    self.deadlines.push(place.scheduled, token);
-                }
-            }
-        }
+        self.schedule(token);
     }
 
     fn close(&mut self, token: Token, outcome: &Outcome) {
         let Some(place) = self.flows.try_remove(token.index) else {
             return;
         };
-        self.deadlines.cancel(place.scheduled, token);
+        if let Some(scheduled) = place.scheduled {
+            self.deadlines.cancel(scheduled, token);
+        }
+        if let Some(id) = place.id {
+            self.bell.strike_off(id);
+        }
         let session = place.session;
         let counters = &self.shared.counters;
         outcome.count(counters);
@@ -359,41 +355,6 @@ impl Drop for Worker {
     fn drop(&mut self) {
         for token in self.tokens(|_| true) {
             self.close(token, &Outcome::Stopped);
-        }
-    }
-}
-
-impl Token {
-    fn data(self, side: Side) -> u64 {
-        // The slab never holds 2^32 flows: each has two descriptors, and those are ints.
-        let index = u64::try_from(self.index).unwrap_or(u64::MAX) & 0xffff_ffff;
-        index << 32 | u64::from(self.generation) << 1 | u64::from(side == Side::Outbound)
-    }
-
-    fn of(data: u64) -> Option<(Self, Side)> {
-        let index = usize::try_from(data >> 32).ok()?;
-        let generation = u32::try_from((data & 0xffff_ffff) >> 1).ok()?;
-        let side = if data & 1 == 1 {
-            Side::Outbound
-        } else {
-            Side::Inbound
-        };
-        Some((Self { index, generation }, side))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_survives_epoll() {
-        for side in [Side::Inbound, Side::Outbound] {
-            for (index, generation) in [(0, 0), (7, 1), (0xffff_fffe, 0x7fff_ffff)] {
-                let token = Token { index, generation };
-                assert_eq!(Token::of(token.data(side)), Some((token, side)));
-                assert!(token.data(side) < WAKE);
-            }
         }
     }
 }

@@ -2,26 +2,35 @@
 //!
 //! ```text
 //!  config::Function ─▶ registry ─▶ trust ─▶ loader ─▶ table      file → checked descriptions
-//!                         └──────▶ instance ─▶ dyn Transform      func_init, then per flow
+//!                         ├──────▶ active (setup, host, counters)  func_init
+//!                         └──────▶ route, instance ─▶ dyn Transform  per flow
 //! ```
 //!
 //! Read `vnf-modules/srv6pipes-vnf/include/srv6pipes_vnf.h` first: it is the contract.
 
+pub mod active;
+mod c;
+pub mod counters;
 mod elf;
 mod host;
 mod instance;
 pub mod loader;
 pub mod registry;
+pub mod route;
+pub mod setup;
 pub mod table;
 pub mod trust;
+mod wake;
 
 use std::fmt;
 
-pub use srv6pipes_vnf::{Direction, FlowInfo, Progress, Verdict};
+pub use srv6pipes_vnf::{Direction, FlowInfo, Progress, Report, Route, Routed, Verdict};
 
-pub use crate::vnf::instance::{InitError, SpawnError};
+pub use crate::vnf::active::SpawnError;
 pub use crate::vnf::loader::Library;
 pub use crate::vnf::registry::{Function, LoadError, Registry};
+pub use crate::vnf::route::{RouteError, RouteFault};
+pub use crate::vnf::wake::Bell;
 
 /// How a function broke its promise; ends the flow by the function's failure policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,4 +76,14 @@ pub trait Transform: Send + fmt::Debug {
         output: &mut [u8],
         end: bool,
     ) -> Result<Progress, Broken>;
+
+    /// Whether [`Self::report`] has anyone to tell.
+    fn reports(&self) -> bool {
+        false
+    }
+
+    /// Tells the function what its flow has moved so far, unless it broke its contract.
+    fn report(&mut self, report: &Report) {
+        let _ = report;
+    }
 }

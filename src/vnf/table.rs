@@ -41,7 +41,7 @@ pub struct Description {
     pub(super) calls: Calls,
 }
 
-/// The five calls; they stay callable as long as the process lives, for modules are never unloaded.
+/// The calls; they stay callable as long as the process lives, for modules are never unloaded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Calls {
     pub init: abi::FuncInit,
@@ -49,6 +49,11 @@ pub(super) struct Calls {
     pub process: abi::FuncProcess,
     pub despawn: abi::FuncDespawn,
     pub deinit: abi::FuncDeinit,
+    /// Optional, as those below.
+    pub route: Option<abi::FuncRoute>,
+    /// There if `route` is.
+    pub routed: Option<abi::FuncRouted>,
+    pub report: Option<abi::FuncReport>,
 }
 
 /// What is wrong with a module's table; entries count from 1.
@@ -62,14 +67,17 @@ pub enum TableError {
     Empty,
     /// More than [`MAX_FUNCTIONS`], or no last entry.
     TooMany,
-    /// The entry is for another major version of the ABI.
-    Major(usize, u16, u16),
+    /// The entry is for another version of the ABI: major and minor, which must be ours as long as
+    /// the major is 0.
+    Version(usize, u16, u16),
     /// The entry's `struct_size` is too small for its version, unlike the first one's or absurd.
     StructSize(usize, u32),
     /// A text of the entry.
     Text(usize, &'static str, TextFault),
     /// The named function lacks a call.
     NullCall(String, &'static str),
+    /// The named function has `func_route`, but not `func_routed`.
+    NoRouted(String),
     /// Two functions of one name.
     Duplicate(String),
 }
@@ -102,7 +110,7 @@ impl fmt::Display for TableError {
                 f,
                 "all_funcs has more than {MAX_FUNCTIONS} entries: its last entry must be all zero"
             ),
-            Self::Major(n, major, minor) => write!(
+            Self::Version(n, major, minor) => write!(
                 f,
                 "entry {n} of all_funcs is for ABI {major}.{minor}, this is srv6pipes with ABI {}.{}: build the module anew",
                 abi::ABI_MAJOR,
@@ -115,6 +123,10 @@ impl fmt::Display for TableError {
             ),
             Self::Text(n, field, fault) => write!(f, "entry {n} of all_funcs: {field} {fault}"),
             Self::NullCall(name, call) => write!(f, "function '{name}': {call} is NULL"),
+            Self::NoRouted(name) => write!(
+                f,
+                "function '{name}': func_routed is NULL, but func_route is not: whoever routes must hear what became of it"
+            ),
             Self::Duplicate(name) => write!(f, "two functions are called '{name}'"),
         }
     }
@@ -173,8 +185,9 @@ pub(super) fn read(start: *const abi::Func) -> Result<Vec<Description>, TableErr
 fn struct_size(n: usize, head: [u8; HEAD], stride: Option<usize>) -> Result<usize, TableError> {
     let [m0, m1, n0, n1, size @ ..] = head;
     let (major, minor) = (u16::from_ne_bytes([m0, m1]), u16::from_ne_bytes([n0, n1]));
-    if major != abi::ABI_MAJOR {
-        return Err(TableError::Major(n, major, minor));
+    // Before 1.0 a minor may change anything.
+    if major != abi::ABI_MAJOR || (major == 0 && minor != abi::ABI_MINOR) {
+        return Err(TableError::Version(n, major, minor));
     }
     let size = u32::from_ne_bytes(size);
     match usize::try_from(size) {
@@ -211,7 +224,13 @@ fn describe(memory: &Memory, n: usize, at: *const abi::Func) -> Result<Descripti
         process: entry.func_process.ok_or_else(|| lacks("func_process"))?,
         despawn: entry.func_despawn.ok_or_else(|| lacks("func_despawn"))?,
         deinit: entry.func_deinit.ok_or_else(|| lacks("func_deinit"))?,
+        route: entry.func_route,
+        routed: entry.func_routed,
+        report: entry.func_report,
     };
+    if calls.route.is_some() && calls.routed.is_none() {
+        return Err(TableError::NoRouted(name));
+    }
     Ok(Description {
         summary: text("summary", entry.summary, MAX_SUMMARY)?,
         version: text("version", entry.version, MAX_NAME)?,

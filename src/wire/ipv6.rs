@@ -239,6 +239,15 @@ pub fn walk(packet: &[u8]) -> Result<Layout, Error> {
     Err(Error::TooManyHeaders)
 }
 
+/// Whether a connection to `address` can leave this machine as IPv6 to one other host.
+pub fn is_host(address: Ipv6Addr) -> bool {
+    !(address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_unicast_link_local()
+        || address.to_ipv4_mapped().is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! Corners that a flow over real links seldom meets: short writes, `EAGAIN` at each place, and the
 //! end of the stream with bytes still waiting.
 
+mod waiting;
+
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
@@ -8,6 +10,7 @@ use nix::sys::epoll::EpollFlags;
 
 use super::*;
 use crate::proxy::bench::{Body, chain, copies, copy, noise, offer, pair, records, say, take};
+use crate::vnf::Verdict;
 
 struct Bench {
     client: UnixStream,
@@ -17,6 +20,7 @@ struct Bench {
     chain: Chain,
     pipe: Pipe,
     pools: Pools,
+    now: Instant,
 }
 
 impl Bench {
@@ -32,6 +36,7 @@ impl Bench {
             pipe: Pipe::new(Direction::Upstream, chain.len()),
             chain,
             pools: Pools::default(),
+            now: Instant::now(),
         }
     }
 
@@ -41,7 +46,7 @@ impl Bench {
         self.sink.note(EpollFlags::EPOLLOUT);
         let (source, sink) = (&mut self.source, &mut self.sink);
         self.pipe
-            .pump(source, sink, &mut self.chain, &mut self.pools)
+            .pump(source, sink, &mut self.chain, &mut self.pools, self.now)
     }
 
     /// Sends all of `bytes` and the end, reading `gulp` bytes at a time; what arrived.

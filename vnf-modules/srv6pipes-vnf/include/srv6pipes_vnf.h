@@ -38,9 +38,10 @@
  * POINTERS handed to a call are valid until it returns, unless this file says otherwise.
  *
  * VERSIONS.  A structure only ever grows at its end, and says how large its writer knew it.  The
- * host refuses a module of another SRV6PIPES_ABI_MAJOR; a module of another minor loads, and
- * reads a field beyond the ones below only if struct_size covers it.  What the future brings
- * beyond that comes as an extension, by name (struct srv6pipes_host).
+ * host refuses a module of another SRV6PIPES_ABI_MAJOR; while the major is 0, the minor must be the
+ * host's, too.  From 1.0 on a module of another minor loads, and reads a field beyond the ones
+ * below only if struct_size covers it.  What the future brings beyond that comes as an extension,
+ * by name (struct srv6pipes_host).
  *
  * C99 and C++ clean.  Copyright: Apache-2.0, as srv6pipes.
  */
@@ -144,7 +145,8 @@ struct srv6pipes_setup {
     /* [control-thread], only during func_init.
      * Tells the operator what is wrong with one of `options`, or with the section as a whole
      * (NULL): `srv6pipes check` prints it with the file and line of just that option.  Call it
-     * for every mistake, so that all are told at once, and return another number than 0 then.
+     * for every mistake, so that all are told at once, and return another number than 0 then.  A
+     * function that complained is not taken, whatever it returns.
      * `message` is UTF-8, ends with NUL, is copied, and does not repeat the option's name. */
     void (*complain)(const struct srv6pipes_setup *setup, const struct srv6pipes_option *option,
                      const char *message);
@@ -262,7 +264,9 @@ struct srv6pipes_func {
      * same function: each gets a state of its own.  `*function_state` is NULL at the call; what
      * it is set to, NULL too, is handed to func_spawn and func_deinit and belongs to the module.
      * Returns 0, or another number to refuse: the configuration is then not taken, the number is
-     * told to the operator (log the reason), and neither func_spawn nor func_deinit is called. */
+     * told to the operator if there is no complaint (log the reason), and neither func_spawn nor
+     * func_deinit is called.
+     * `srv6pipes check` calls it too, and func_deinit after it; no flow comes in between. */
     int (*func_init)(const struct srv6pipes_setup *setup, void **function_state);
 
     /* [worker-thread]
@@ -292,8 +296,9 @@ struct srv6pipes_func {
      *   - Once SRV6PIPES_END was given, it is given in every later call of the direction, with
      *     the input that is left and in the end with in_len 0, until the function says
      *     SRV6PIPES_FINISHED.  A direction that is reset gets no SRV6PIPES_END.
-     *   - After FINISHED or PASS no call for this direction; after CLOSE, RESET or ERROR none but
-     *     func_despawn.
+     *   - After FINISHED or PASS no call for this direction; after CLOSE or RESET none but
+     *     func_report and func_despawn; after ERROR, and after an answer that breaks a promise,
+     *     none but func_despawn.
      *
      * What the host checks, and ends the flow by the operator's `on_failure` if it does not hold:
      *   - consumed <= in_len, produced <= out_cap, the verdict is listed above;
@@ -322,18 +327,22 @@ struct srv6pipes_func {
      * If nothing answers there, the host calls func_routed with FAILED and then func_route again,
      * with `attempt` one higher and everything else as it was at first, at most 8 times.
      * Returns 0, or another number: there is nowhere to go (any more), and the flow is refused.
-     * Needs no func_spawn to have succeeded, nor the flow to come about. */
+     * Needs no func_spawn to have succeeded, nor the flow to come about.
+     * What the host checks, and refuses the flow for if it does not hold: what is not marked is as
+     * it was, and server and next segment are addresses of one host, and not port 0. */
     int (*func_route)(void *function_state, const struct srv6pipes_flow *flow,
                       struct srv6pipes_route *route);
 
     /* [worker-thread]
      * What became of a choice that func_route returned 0 for: exactly one of CONNECTED, FAILED and
-     * DROPPED, and after CONNECTED one ENDED.  NULL only if func_route is. */
+     * DROPPED, and after CONNECTED one ENDED.  NULL only if func_route is.  A choice the host does
+     * not take (above) is DROPPED. */
     void (*func_routed)(void *function_state, uint64_t choice, uint32_t event);
 
     /* [worker-thread]
      * The flow's numbers, whenever the operator asks for the status and once, with
-     * SRV6PIPES_REPORT_LAST, before func_despawn; also for a function that passes. */
+     * SRV6PIPES_REPORT_LAST, before func_despawn; also for a function that passes, but not for one
+     * that failed (func_process). */
     void (*func_report)(void *flow_state, const struct srv6pipes_report *report);
 };
 
