@@ -79,7 +79,7 @@ fn message(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Broken> {
     while !rest.is_empty() && length_of(&message).is_none_or(|length| message.len() < length) {
         let (fragment, behind) = record(rest)?;
         if rest[0] != HANDSHAKE {
-            // OpenSSL takes a few warnings before the ClientHello, and goes on.
+            // OpenSSL refuses a warning here, but BoringSSL (ssl_process_alert) drops a few.
         } else if message.is_empty() {
             message = Cow::Borrowed(fragment);
         } else if !fragment.is_empty() {
@@ -103,7 +103,7 @@ fn record(bytes: &[u8]) -> Result<(&[u8], &[u8]), Broken> {
         return Ok((&[], &[]));
     };
     let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
-    // Section 5.1 forbids empty ones, too, but OpenSSL takes 32 of them.
+    // Section 5.1 forbids empty ones, too, but OpenSSL 3.0 takes them.
     if length > MAX_FRAGMENT {
         return Err(Broken);
     }
