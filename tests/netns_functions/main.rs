@@ -10,3 +10,4 @@ mod harness;
 
 mod firewall;
 mod own;
+mod record;
