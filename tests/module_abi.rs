@@ -41,6 +41,7 @@ fn the_header_and_its_mirror_agree() {
         }
         "srv6pipes_flow" abi::Flow {
             struct_size argument client_address server_address client_port server_port id
+            choice
         }
         "srv6pipes_route" abi::Route {
             struct_size attempt server_address next_segment server_port has_next_segment choice
@@ -59,7 +60,8 @@ fn the_header_and_its_mirror_agree() {
     rows.extend(constants! {
         ABI_MAJOR ABI_MINOR MIN_ROOM MAX_WINDOW LOG_ERROR LOG_WARN LOG_INFO LOG_DEBUG LOG_TRACE
         UPSTREAM DOWNSTREAM END MORE FINISHED PASS CLOSE RESET ERROR WAIT CAP_PASS_AT_ONCE
-        CAP_READS_FILES ROUTE_CONNECTED ROUTE_FAILED ROUTE_DROPPED ROUTE_ENDED REPORT_LAST
+        CAP_READS_FILES CAP_SPEAKS_FIRST CAP_FAILS_CLOSED ROUTE_ATTEMPTS ROUTE_PATIENCE_MS
+        ROUTE_CONNECTED ROUTE_FAILED ROUTE_DROPPED ROUTE_ENDED REPORT_LAST
     });
     let mut program =
         "#include <stdio.h>\n#include \"srv6pipes_vnf.h\"\nint main(void)\n{\n".to_owned();

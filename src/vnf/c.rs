@@ -60,6 +60,7 @@ pub(super) fn c_flow(flow: &FlowInfo) -> abi::Flow {
         client_port: flow.client.port(),
         server_port: flow.server.port(),
         id: flow.id,
+        choice: flow.choice,
     }
 }
 

@@ -77,6 +77,11 @@ pub trait Transform: Send + fmt::Debug {
         end: bool,
     ) -> Result<Progress, Broken>;
 
+    /// Whether [`Self::process`] is to be called as soon as the flow's ends are connected.
+    fn speaks_first(&self) -> bool {
+        false
+    }
+
     /// Whether [`Self::report`] has anyone to tell.
     fn reports(&self) -> bool {
         false

@@ -32,6 +32,17 @@ impl Status {
         number(&function.unwrap_or(&Value::Null)[name], name)
     }
 
+    /// One of the counters that a function keeps itself; 0 if it has none of that name and label.
+    pub fn own(&self, id: u16, name: &str, label: &str) -> u64 {
+        let id = format!("{id:#06x}");
+        let functions = self.0["functions"].as_array().unwrap();
+        let function = functions.iter().find(|function| function["id"] == id);
+        let counters = function.and_then(|function| function["counters"].as_array());
+        let wanted = |counter: &&Value| counter["name"] == name && counter["label"] == label;
+        let counter = counters.unwrap().iter().find(wanted);
+        counter.map_or(0, |counter| number(&counter["value"], name))
+    }
+
     /// Fails unless every flow that was accepted is accounted for: it lives, or one counter says
     /// how it ended.
     pub fn assert_adds_up(&self) {

@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+mod exec;
+mod firewall;
 #[path = "../modules/mod.rs"]
 mod fixtures;
 #[path = "../harness/mod.rs"]
 mod harness;
-
-mod firewall;
 mod own;
+mod readme;
 mod record;
+mod seal;
+mod throttle;

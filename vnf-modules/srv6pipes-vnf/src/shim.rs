@@ -49,7 +49,9 @@ pub const fn describe<F: Function>() -> abi::Func {
         summary: F::SUMMARY.as_ptr(),
         version: F::VERSION.as_ptr(),
         capabilities: capability(F::PASS_AT_ONCE, abi::CAP_PASS_AT_ONCE)
-            | capability(F::READS_FILES, abi::CAP_READS_FILES),
+            | capability(F::READS_FILES, abi::CAP_READS_FILES)
+            | capability(F::SPEAKS_FIRST, abi::CAP_SPEAKS_FIRST)
+            | capability(F::FAILS_CLOSED, abi::CAP_FAILS_CLOSED),
         func_init: Some(init::<F>),
         func_spawn: Some(spawn::<F>),
         func_process: Some(process::<F::Flow>),
@@ -257,6 +259,7 @@ fn flow_info(flow: &abi::Flow) -> FlowInfo {
         client: address(flow.client_address, flow.client_port),
         server: address(flow.server_address, flow.server_port),
         id: flow.id,
+        choice: flow.choice,
     }
 }
 

@@ -28,6 +28,8 @@ impl Function for Parrot {
     const SUMMARY: &CStr = c"says its word, whatever it hears";
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
     const PASS_AT_ONCE: bool = true;
+    const SPEAKS_FIRST: bool = true;
+    const FAILS_CLOSED: bool = true;
     type Flow = ParrotFlow;
 
     fn init(setup: &Setup) -> Result<Self, Reason> {
@@ -127,6 +129,7 @@ fn flow() -> abi::Flow {
         client_port: 9,
         server_port: 80,
         id: 1,
+        choice: 0,
     }
 }
 
@@ -164,7 +167,8 @@ fn process(
 #[test]
 fn a_flow_lives_from_spawn_to_despawn() {
     let parrot = describe::<Parrot>();
-    assert_eq!(parrot.capabilities, abi::CAP_PASS_AT_ONCE);
+    let capabilities = abi::CAP_PASS_AT_ONCE | abi::CAP_SPEAKS_FIRST | abi::CAP_FAILS_CLOSED;
+    assert_eq!(parrot.capabilities, capabilities);
     let host = host();
     let option = |value: &'static CStr| ConfigOption {
         key: c"word".as_ptr(),
