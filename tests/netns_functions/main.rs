@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+mod compress;
 mod exec;
 #[path = "../modules/mod.rs"]
 mod fixtures;
@@ -10,6 +11,8 @@ mod fixtures;
 mod harness;
 mod meter;
 mod own;
+mod pairs;
 mod readme;
+mod rewrite;
 mod seal;
 mod throttle;

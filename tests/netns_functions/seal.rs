@@ -32,14 +32,14 @@ const HELLO: usize = 44;
 const OVERHEAD: usize = 18;
 
 /// A key that no other test run has.
-fn fresh_key() -> String {
+pub fn fresh_key() -> String {
     let mut key = [0; 32];
     let mut random = fs::File::open("/dev/urandom").unwrap();
     random.read_exact(&mut key).unwrap();
     key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn write_keys(workdir: &Workdir, keys: &str, mode: u32) -> PathBuf {
+pub fn write_keys(workdir: &Workdir, keys: &str, mode: u32) -> PathBuf {
     let path = workdir.write("keys", keys).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     path
