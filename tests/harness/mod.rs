@@ -19,6 +19,7 @@ pub mod overheard;
 pub mod peer;
 pub mod pipeline;
 pub mod proxy;
+pub mod routes;
 pub mod sight;
 pub mod status;
 pub mod talk;

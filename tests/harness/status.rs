@@ -50,6 +50,7 @@ impl Status {
         let others = [
             "accepted_flows",
             "piped_flows",
+            "rerouted_flows",
             "other_port_flows",
             "abandoned_flows",
         ];

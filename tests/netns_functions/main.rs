@@ -5,6 +5,7 @@
 
 mod compress;
 mod exec;
+mod firewall;
 #[path = "../modules/mod.rs"]
 mod fixtures;
 #[path = "../harness/mod.rs"]
@@ -14,5 +15,6 @@ mod own;
 mod pairs;
 mod readme;
 mod rewrite;
+mod record;
 mod seal;
 mod throttle;

@@ -91,7 +91,8 @@ struct srv6pipes_host {
     /* [thread-safe]
      * Has func_process called soon, in each direction whose last verdict was SRV6PIPES_WAIT, for
      * the flow of this id (srv6pipes_flow.id).  A flow that is over, or never was, is none of its
-     * business: nothing happens.  Several wake-ups may come as one call. */
+     * business: nothing happens.  Several wake-ups may come as one call, and one is for all
+     * functions of the flow that wait. */
     void (*wake)(const struct srv6pipes_host *host, uint64_t flow_id);
 };
 
