@@ -14,7 +14,7 @@ mod meter;
 mod own;
 mod pairs;
 mod readme;
-mod rewrite;
 mod record;
+mod rewrite;
 mod seal;
 mod throttle;
