@@ -256,7 +256,9 @@ fn a_daemon_that_cannot_change_its_user_says_so_at_once() {
 #[test]
 fn status_counts_who_is_refused() {
     let Some(lab) = lab(1) else { return };
-    let options = command("upstream", &["cat"]) + "\toption max_children '8'\n";
+    // It closes its stdout, and then takes a moment to end.
+    let words = ["sh", "-c", "cat; exec >&-; sleep 0.05"];
+    let options = command("upstream", &words) + "\toption max_children '8'\n";
     let proxy = exec(&lab, 1, &options);
     let server = Server::start(lab.server(), 7, Habit::Echo);
     let mut taken = Vec::new();
