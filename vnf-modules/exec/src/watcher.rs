@@ -29,8 +29,9 @@ pub const STDERR: u64 = 1;
 /// Its pidfd, readable once it has ended.
 pub const EXIT: u64 = 2;
 
-/// How long killed children may take to be gone, when the function ends.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long killed children may take to be gone, when the function ends: it is a moment, but for
+/// one that hangs in the kernel, and whoever ends the function waits for it.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Most events at once.
 const EVENTS: usize = 64;
