@@ -95,6 +95,10 @@ counters! {
         bad_destination_flows,
         /// Refused: the function would not take the flow.
         spawn_refused_flows,
+        /// Refused: a function had nowhere to send the flow.
+        route_refused_flows,
+        /// Refused: a function sent the flow to an address of ours, or to what is no host.
+        bad_route_flows,
         /// Refused: `max_flows` reached.
         max_flows_refused_flows,
         /// Refused: out of descriptors or memory.
@@ -105,6 +109,8 @@ counters! {
         next_unreachable_flows,
         /// The next segment did not answer within `connect_timeout`.
         next_timeout_flows,
+        /// Flows that a function gave another way when what it had chosen did not answer.
+        rerouted_flows,
         /// Flows that went on from another port of the client's address, its own being in use.
         other_port_flows,
         /// SYNs held for their next segment's answer (`nfqueue` only).

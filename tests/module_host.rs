@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use modules::{TempDir, compile, flow, keep_log, logged, section};
-use srv6pipes::config::model::Function;
+use srv6pipes::config::model::{Function, FunctionFailure};
 use srv6pipes::vnf::{Direction, Registry, Report, Route, RouteFault, Routed};
 
 /// What a load says against the sections, each with its line.
@@ -86,6 +86,20 @@ fn what_is_wrong_with_a_complaint_stays_within_bounds() {
     assert_eq!(told("null"), vec![mistake(10, "is not accepted"); 2]);
     let section = ["of a copy", "of the one behind the last", "of none"];
     assert_eq!(told("wild"), section.map(|text| mistake(10, text)));
+}
+
+#[test]
+fn a_function_that_fails_closed_does_not_let_flows_pass() {
+    let dir = TempDir::new();
+    compile("insists", &dir.join("insists.so"), &[]);
+    let insists = section(1, "insists.so", "insists", &[]);
+    assert!(Registry::load(std::slice::from_ref(&insists), dir.path(), None).is_ok());
+    let lenient = Function {
+        on_failure: FunctionFailure::Pass,
+        ..insists
+    };
+    let expected = "option 'on_failure': must be 'reset': no flow may go on without this function";
+    assert_eq!(mistakes(dir.path(), &[lenient]), [mistake(10, expected)]);
 }
 
 /// The counters of function 1: name, label, value.

@@ -182,13 +182,17 @@ impl Daemon {
 
     fn answer(&mut self, request: Request) -> Value {
         match request {
-            Request::Status => status::status(
-                &self.config,
-                &self.proxy,
-                &self.runtime,
-                name(capture_way(&self.config)),
-                self.began.elapsed(),
-            ),
+            Request::Status => {
+                // What functions make of their reports is part of it.
+                self.proxy.report();
+                status::status(
+                    &self.config,
+                    &self.proxy,
+                    &self.runtime,
+                    name(capture_way(&self.config)),
+                    self.began.elapsed(),
+                )
+            }
             Request::Flows => status::flows(self.proxy.flows()),
             Request::Reload => match self.reload() {
                 Ok(()) => json!({ "reloaded": true }),

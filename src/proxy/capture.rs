@@ -9,6 +9,8 @@
 //! So the client sees what it would see without us. The other capture, `saved_syn`, needs no
 //! thread: see `door`.
 
+mod answers;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -22,7 +24,8 @@ use nix::sys::eventfd::EventFd;
 use slab::Slab;
 
 use crate::flow::{Arrival, FlowKey, FlowTable};
-use crate::proxy::connect::{self, Cause};
+use crate::proxy::connect::{self, Dead};
+use crate::proxy::course::Course;
 use crate::proxy::deadlines::Deadlines;
 use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
 use crate::proxy::runtime::Runtime;
@@ -33,27 +36,30 @@ use crate::sys::nfqueue::NetQueue;
 use crate::sys::own_address::OwnAddress;
 use crate::sys::raw::Icmpv6;
 use crate::sys::socket;
-use crate::wire::icmpv6::{Unreachable, destination_unreachable};
 use crate::wire::syn::Syn;
 
 const QUEUE: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
 /// How often flows are looked for whose client never went on.
 const SWEEP: Duration = Duration::from_secs(1);
-/// ICMPv6 errors per [`SWEEP`], so that forged SYNs cannot have us flood whom they name (RFC 4443
-/// section 2.4 f). Whoever gets none sees silence.
-const ERRORS: u32 = 100;
 
+/// A SYN that somebody waits for an answer to.
 #[derive(Debug)]
 struct Held {
-    generation: u64,
     key: FlowKey,
     isn: u32,
-    deadline: Instant,
     message: Message,
-    itinerary: Itinerary,
+}
+
+/// One whose next segment is being asked.
+#[derive(Debug)]
+struct Asking {
+    generation: u64,
+    deadline: Instant,
+    held: Held,
+    course: Course,
     outbound: OwnedFd,
-    runtime: Arc<Runtime>,
+    since: Instant,
 }
 
 /// The capture thread's state.
@@ -68,7 +74,7 @@ pub struct Capture {
     table: Arc<FlowTable<Answered>>,
     icmp: Icmpv6,
     own: OwnAddress,
-    held: Slab<Held>,
+    asking: Slab<Asking>,
     generation: u64,
     deadlines: Deadlines<(usize, u64)>,
     swept: Instant,
@@ -100,7 +106,7 @@ impl Capture {
             table,
             icmp: Icmpv6::open()?,
             own: OwnAddress::open()?,
-            held: Slab::new(),
+            asking: Slab::new(),
             generation: 0,
             deadlines: Deadlines::default(),
             swept: Instant::now(),
@@ -155,7 +161,7 @@ impl Capture {
                     self.runtime = runtime;
                     let _ = done.send(());
                 }
-                Command::Flows(_) => {}
+                Command::Flows(_) | Command::Report(_) => {}
                 Command::Stop => return true,
             }
         }
@@ -223,30 +229,46 @@ impl Capture {
                 return self.judge(message, Verdict::Drop);
             }
         }
-        let outbound = match connect::start(&itinerary, &self.shared.counters) {
-            Ok(outbound) => outbound,
-            Err(error) => return self.give_up(message, key, isn, &error),
+        let held = Held { key, isn, message };
+        let runtime = Arc::clone(&self.runtime);
+        let mut course = match Course::new(itinerary, runtime, &self.own) {
+            Ok(course) => course,
+            Err(refusal) => return self.give_up(held, &Dead::Refused(refusal)),
         };
+        match connect::begin(&mut course, &self.own, &self.shared.counters) {
+            Ok(outbound) => self.ask(held, course, outbound),
+            Err(dead) => self.give_up(held, &dead),
+        }
+    }
+
+    /// Waits for the next segment's answer.
+    fn ask(&mut self, held: Held, course: Course, outbound: OwnedFd) {
         self.generation += 1;
-        let entry = self.held.vacant_entry();
+        let entry = self.asking.vacant_entry();
         let (index, generation) = (entry.key(), self.generation);
         let event = EpollEvent::new(EpollFlags::EPOLLOUT, u64::try_from(index).unwrap_or(QUEUE));
         if let Err(errno) = self.epoll.add(&outbound, event) {
-            return self.give_up(message, key, isn, &errno.into());
+            return self.give_up(held, &Dead::NotConnected(errno.into()));
         }
-        let runtime = Arc::clone(&self.runtime);
-        let deadline = Instant::now() + runtime.connect_timeout;
+        let since = Instant::now();
+        let deadline = since + course.patience();
         self.deadlines.push(deadline, (index, generation));
-        entry.insert(Held {
+        entry.insert(Asking {
             generation,
-            key,
-            isn,
             deadline,
-            message,
-            itinerary,
+            held,
+            course,
             outbound,
-            runtime,
+            since,
         });
+    }
+
+    /// The next segment has not answered, or not as it should: another one may.
+    fn ask_again(&mut self, held: Held, mut course: Course, error: io::Error) {
+        match connect::begin_again(&mut course, error, &self.own, &self.shared.counters) {
+            Ok(outbound) => self.ask(held, course, outbound),
+            Err(dead) => self.give_up(held, &dead),
+        }
     }
 
     /// The next segment has answered, one way or the other.
@@ -254,54 +276,46 @@ impl Capture {
         let Ok(index) = usize::try_from(index) else {
             return;
         };
-        let Some(held) = self.held.try_remove(index) else {
+        let Some(Asking {
+            generation,
+            deadline,
+            held,
+            mut course,
+            outbound,
+            since,
+        }) = self.asking.try_remove(index)
+        else {
             return;
         };
-        self.deadlines
-            .cancel(held.deadline, (index, held.generation));
+        self.deadlines.cancel(deadline, (index, generation));
         // From here on it is a worker's to watch.
-        let _ = self.epoll.delete(held.outbound.as_fd());
-        if let Some(error) = socket::take_error(&held.outbound) {
-            return self.give_up(held.message, held.key, held.isn, &error);
+        let _ = self.epoll.delete(outbound.as_fd());
+        if let Some(error) = socket::take_error(&outbound) {
+            return self.ask_again(held, course, error);
         }
-        let deadline = Instant::now() + held.runtime.connect_timeout;
-        let Held {
-            key,
-            isn,
-            message,
-            itinerary,
+        course.choices.connect();
+        let Held { key, isn, message } = held;
+        let now = Instant::now();
+        let deadline = now + course.runtime.connect_timeout;
+        let answered = Answered {
             outbound,
-            runtime,
-            ..
-        } = held;
-        self.table.answer(
-            key,
-            isn,
-            Answered {
-                outbound,
-                itinerary,
-                runtime,
-            },
-            deadline,
-        );
+            course,
+            asked: since,
+            after: now - since,
+        };
+        self.table.answer(key, isn, answered, deadline);
         self.judge(message, Verdict::Accept);
     }
 
     fn expire(&mut self, now: Instant) {
         while let Some((_, (index, generation))) = self.deadlines.pop(now) {
-            if self
-                .held
-                .get(index)
-                .is_some_and(|held| held.generation == generation)
-            {
-                let held = self.held.remove(index);
-                socket::reset_on_close(&held.outbound);
-                self.give_up(
-                    held.message,
-                    held.key,
-                    held.isn,
-                    &io::Error::from_raw_os_error(libc::ETIMEDOUT),
-                );
+            let asking = self.asking.get(index);
+            if asking.is_some_and(|asking| asking.generation == generation) {
+                let asking = self.asking.remove(index);
+                socket::reset_on_close(&asking.outbound);
+                let late = io::Error::from_raw_os_error(libc::ETIMEDOUT);
+                drop(asking.outbound);
+                self.ask_again(asking.held, asking.course, late);
             }
         }
         if now.saturating_duration_since(self.swept) >= SWEEP {
@@ -322,77 +336,15 @@ impl Capture {
     /// Drops the held SYN of `key`, which its client has given up. That is rare, so it is looked
     /// for in all.
     fn release(&mut self, key: FlowKey) {
-        let place = self.held.iter().find(|(_, held)| held.key == key);
+        let mut all = self.asking.iter();
+        let place = all.find(|(_, asking)| asking.held.key == key);
         let Some(index) = place.map(|(index, _)| index) else {
             return;
         };
-        let held = self.held.remove(index);
+        let asking = self.asking.remove(index);
         self.deadlines
-            .cancel(held.deadline, (index, held.generation));
-        socket::reset_on_close(&held.outbound);
-        self.judge(held.message, Verdict::Drop);
-    }
-
-    /// The flow cannot be: the client hears why, in the way it would have heard without us.
-    fn give_up(&mut self, message: Message, key: FlowKey, isn: u32, error: &io::Error) {
-        self.table.forget(key, isn);
-        let cause = Cause::of(error);
-        cause.count(&self.shared.counters);
-        log::debug!(
-            "flow {} → {}: no next segment: {error}",
-            key.client,
-            key.server
-        );
-        match cause {
-            Cause::Refused | Cause::NoResources => self.answer_by_reset(message),
-            Cause::Timeout => self.judge(message, Verdict::Drop),
-            Cause::Unreachable if self.errors >= ERRORS => self.judge(message, Verdict::Drop),
-            Cause::Unreachable => {
-                self.errors += 1;
-                self.explain(&message, key, error);
-                self.judge(message, Verdict::Drop);
-            }
-        }
-    }
-
-    /// Says what a router would say that cannot pass the SYN on.
-    fn explain(&self, message: &Message, key: FlowKey, error: &io::Error) {
-        let reason = match error.raw_os_error() {
-            Some(libc::ENETUNREACH) => Unreachable::NoRoute,
-            Some(libc::EACCES | libc::EPERM) => Unreachable::Prohibited,
-            // A route of type `blackhole` (`ip6_rt_type_to_error`, net/ipv6/route.c): silence.
-            Some(libc::EINVAL) => return,
-            _ => Unreachable::Address,
-        };
-        let told = match destination_unreachable(reason, message.get_payload()) {
-            Ok(icmp) => self.icmp.send(*key.client.ip(), &icmp),
-            Err(error) => return log::debug!("quote a SYN: {error}"),
-        };
-        if let Err(error) = told {
-            log::debug!("tell {} that it is unreachable: {error}", key.client);
-        }
-    }
-
-    fn refuse(&mut self, message: Message, refusal: &Refusal) {
-        refusal.count(&self.shared.counters);
-        log::debug!("refuse a flow: {refusal}");
-        match refusal {
-            // Whoever writes such headers will not read an answer to them.
-            Refusal::Malformed(_) | Refusal::NotOurs(_) => self.judge(message, Verdict::Drop),
-            _ => self.answer_by_reset(message),
-        }
-    }
-
-    fn answer_by_reset(&mut self, mut message: Message) {
-        let mark = self.runtime.mark;
-        message.set_nfmark((message.get_nfmark() & !mark.mask()) | mark.refused());
-        self.judge(message, Verdict::Accept);
-    }
-
-    fn judge(&mut self, mut message: Message, verdict: Verdict) {
-        message.set_verdict(verdict);
-        if let Err(error) = self.queue.queue.verdict(message) {
-            log::warn!("give a verdict on a SYN: {error}");
-        }
+            .cancel(asking.deadline, (index, asking.generation));
+        socket::reset_on_close(&asking.outbound);
+        self.judge(asking.held.message, Verdict::Drop);
     }
 }

@@ -4,16 +4,66 @@ use std::io;
 use std::net::SocketAddrV6;
 use std::os::fd::OwnedFd;
 
-use crate::proxy::itinerary::Itinerary;
+use crate::proxy::course::Course;
+use crate::proxy::itinerary::{Itinerary, Refusal};
 use crate::stats::Counters;
+use crate::sys::own_address::OwnAddress;
 use crate::sys::socket;
+
+/// Why a flow does not get to a next segment.
+#[derive(Debug)]
+pub enum Dead {
+    /// None could be connected; how the last one failed.
+    NotConnected(io::Error),
+    /// A function chose what cannot be.
+    Refused(Refusal),
+}
+
+/// Starts the outbound connection of a flow, to the first choice of its functions that can be
+/// asked at all.
+///
+/// # Errors
+/// When there is none, or none left.
+pub fn begin(course: &mut Course, own: &OwnAddress, counters: &Counters) -> Result<OwnedFd, Dead> {
+    match start(&course.itinerary, counters) {
+        Ok(outbound) => Ok(outbound),
+        Err(error) => begin_again(course, error, own, counters),
+    }
+}
+
+/// As [`begin`], after the last choice has failed by `error`.
+///
+/// # Errors
+/// As [`begin`]'s; `error` itself if no function chooses another way.
+pub fn begin_again(
+    course: &mut Course,
+    mut error: io::Error,
+    own: &OwnAddress,
+    counters: &Counters,
+) -> Result<OwnedFd, Dead> {
+    // What we lack ourselves is not the fault of what was chosen, nor is there more of it elsewhere.
+    while Cause::of(&error) != Cause::NoResources {
+        let first = course.attempt() == 0;
+        if !course.choose_again(own).map_err(Dead::Refused)? {
+            break;
+        }
+        if first {
+            counters.rerouted_flows.one();
+        }
+        match start(&course.itinerary, counters) {
+            Ok(outbound) => return Ok(outbound),
+            Err(next) => error = next,
+        }
+    }
+    Err(Dead::NotConnected(error))
+}
 
 /// Starts the outbound connection of a flow.
 ///
 /// It leaves from the client's own port, except when the way comes back to us, or when that port
 /// already speaks to this server: a second visit, or a connection in TIME_WAIT (thesis section
 /// 3.4.6). Another port of the client's address serves then; waiting for a minute would not.
-pub fn start(itinerary: &Itinerary, counters: &Counters) -> io::Result<OwnedFd> {
+fn start(itinerary: &Itinerary, counters: &Counters) -> io::Result<OwnedFd> {
     let header = itinerary.routing_header.as_deref();
     let any_port = SocketAddrV6::new(*itinerary.client.ip(), 0, 0, 0);
     if !itinerary.visits_again {

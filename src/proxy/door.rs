@@ -1,25 +1,27 @@
-//! The way in: accept → itinerary → spawn → connect; whoever cannot be served is reset at once.
+//! The way in: accept → itinerary → course → spawn → connect; whoever cannot be served is reset at
+//! once.
 
 use std::fs::File;
 use std::io;
 use std::net::SocketAddrV6;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::config::model::FunctionFailure;
-use crate::flow::FlowKey;
-use crate::proxy::Shared;
-use crate::proxy::connect::{self, Cause};
+use crate::flow::{FlowKey, FlowTable};
+use crate::proxy::connect::{self, Cause, Dead};
+use crate::proxy::course::{Choices, Course};
 use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
+use crate::proxy::outcome::Outcome;
 use crate::proxy::pipe::Pools;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::session::{Beginning, Session};
-use crate::proxy::stage::{Chain, Stage, count_broken};
+use crate::proxy::spawn;
+use crate::proxy::stage::Chain;
+use crate::proxy::{Answered, Shared};
 use crate::sys::end::End;
 use crate::sys::own_address::OwnAddress;
 use crate::sys::{option, socket};
-use crate::vnf::FlowInfo;
 use crate::wire::syn::Syn;
 
 /// IPv6 header, the longest extension headers we read, TCP header with all options.
@@ -36,6 +38,20 @@ pub enum Visitor {
     Flow(Box<Session>),
     /// Somebody may wait, but there is nothing to accept them with.
     Stuck,
+}
+
+/// All of a flow but its client's connection.
+struct Found {
+    outbound: OwnedFd,
+    course: Course,
+    /// Empty if the functions are yet to be spawned.
+    chain: Chain,
+    /// As the capture knows it, if that has connected it.
+    held: Option<(FlowKey, u32)>,
+    /// When the next segment was asked, or a little before.
+    asked: Instant,
+    /// How long it took to answer, if it has.
+    answered_after: Option<Duration>,
 }
 
 /// A worker's listener.
@@ -68,8 +84,14 @@ impl Door {
         self.listener.as_fd()
     }
 
-    /// Lets one visitor in; functions know the flow by `id`.
-    pub fn open(&mut self, runtime: &Runtime, id: u64, now: Instant, pools: &mut Pools) -> Visitor {
+    /// Lets one visitor in; its functions will know the flow by `id`.
+    pub fn open(
+        &mut self,
+        runtime: &Arc<Runtime>,
+        id: u64,
+        now: Instant,
+        pools: &mut Pools,
+    ) -> Visitor {
         let (inbound, client) = match socket::accept(&self.listener) {
             Ok(accepted) => accepted,
             Err(error) => return self.cannot_accept(&error, pools),
@@ -84,119 +106,131 @@ impl Door {
             counters.max_flows_refused_flows.one();
             return self.turn_away(&inbound, client);
         }
-        match self.receive(&inbound, client, runtime, id) {
+        match self.receive(inbound, client, runtime, id) {
             Ok(beginning) => {
-                let (outbound, chain, itinerary, isn) = beginning;
                 counters.live_flows.one();
-                if isn.is_some() {
+                if beginning.held.is_some() {
                     counters.piped_flows.one();
                 }
-                Visitor::Flow(Box::new(Session::new(
-                    Beginning {
-                        client: itinerary.client,
-                        server: itinerary.server,
-                        came_to: itinerary.came_to,
-                        isn,
-                        inbound: End::new(inbound),
-                        outbound: End::new(outbound),
-                        chain,
-                        connect_timeout: isn.is_none().then_some(runtime.connect_timeout),
-                        idle_timeout: runtime.idle_timeout,
-                    },
-                    now,
-                )))
+                Visitor::Flow(Box::new(Session::new(beginning, now)))
             }
-            Err(()) => {
+            Err(inbound) => {
                 socket::reset_on_close(&inbound);
                 Visitor::Refused
             }
         }
     }
 
-    /// Everything a flow needs, with the ISN of its SYN if the capture held that and so has
-    /// connected it; every reason against it is counted and logged here.
-    fn receive(
+    /// Gives a flow whose next segment does not answer another one, if its functions know one.
+    ///
+    /// # Errors
+    /// `outcome`, or the one that the last attempt came to: the flow is over.
+    pub fn send_elsewhere(
         &self,
-        inbound: &OwnedFd,
-        client: SocketAddrV6,
-        runtime: &Runtime,
-        id: u64,
-    ) -> Result<(OwnedFd, Chain, Itinerary, Option<u32>), ()> {
-        let counters = &self.shared.counters;
-        // Without it small messages wait for acknowledgements, nothing worse.
-        let _ = socket::no_delay(inbound);
-        if let Some(table) = &self.shared.answered {
-            let key = key(inbound, client);
-            let taken = key.and_then(|key| Some((key, table.take(key)?)));
-            let Some((key, (isn, answered))) = taken else {
-                // It did not come through our queue: from this machine, or before we listened.
-                counters.no_srh_flows.one();
-                return Err(());
-            };
-            let chain = self
-                .spawn(&answered.itinerary, &answered.runtime, id)
-                .map_err(|()| {
-                    table.forget(key, isn);
-                    socket::reset_on_close(&answered.outbound);
-                })?;
-            return Ok((answered.outbound, chain, answered.itinerary, Some(isn)));
-        }
-        let way = itinerary(inbound, runtime).and_then(|way| runtime.admit(way, &self.own));
-        let itinerary = way.map_err(|refusal| {
-            refusal.count(counters);
-            log::debug!("refuse a flow: {refusal}");
-        })?;
-        let chain = self.spawn(&itinerary, runtime, id)?;
-        let outbound = connect::start(&itinerary, counters).map_err(|error| {
-            Cause::of(&error).count(counters);
-            log::debug!(
-                "connect {} for {}: {error}",
-                itinerary.server,
-                itinerary.client
-            );
-        })?;
-        Ok((outbound, chain, itinerary, None))
+        session: &mut Session,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Result<(), Outcome> {
+        session.go_elsewhere(outcome, now, &self.own, &self.shared.counters)
     }
 
-    fn spawn(&self, itinerary: &Itinerary, runtime: &Runtime, id: u64) -> Result<Chain, ()> {
-        let mut stages = Vec::with_capacity(itinerary.steps.len());
-        for step in &itinerary.steps {
-            let Some(served) = runtime.functions.get(&step.function) else {
-                self.shared.counters.unknown_function_flows.one();
-                return Err(());
-            };
-            served.counters.flows.one();
-            if served.function.passes_at_once() {
-                continue;
-            }
-            let info = FlowInfo {
-                argument: step.argument,
-                client: itinerary.client,
-                server: itinerary.server,
-                id,
-            };
-            match served.function.spawn(&info) {
-                Ok(transform) => stages.push(Stage {
-                    id: step.function,
-                    transform,
-                    on_failure: served.on_failure,
-                    counters: Arc::clone(&served.counters),
-                }),
-                Err(error) if served.on_failure == FunctionFailure::Pass => {
-                    let id = step.function;
-                    log::log!(
-                        count_broken(&served.counters),
-                        "function {id:#06x}: {error}; its flow goes on untouched"
-                    );
-                }
-                Err(error) => {
-                    self.shared.counters.spawn_refused_flows.one();
-                    log::debug!("spawn function {:#06x}: {error}", step.function);
-                    return Err(());
-                }
+    /// Everything a flow needs; every reason against it is counted and logged here, and the
+    /// connection handed back.
+    fn receive(
+        &self,
+        inbound: OwnedFd,
+        client: SocketAddrV6,
+        runtime: &Arc<Runtime>,
+        id: u64,
+    ) -> Result<Beginning, OwnedFd> {
+        // Without it small messages wait for acknowledgements, nothing worse.
+        let _ = socket::no_delay(&inbound);
+        let found = match &self.shared.answered {
+            Some(table) => self.take(table, &inbound, client, id),
+            None => self.connect(&inbound, runtime, id),
+        };
+        match found {
+            Some(found) => Ok(found.with(inbound, id)),
+            None => Err(inbound),
+        }
+    }
+
+    /// `nfqueue` capture: it has connected the flow already.
+    fn take(
+        &self,
+        table: &FlowTable<Answered>,
+        inbound: &OwnedFd,
+        client: SocketAddrV6,
+        id: u64,
+    ) -> Option<Found> {
+        let taken = key(inbound, client).and_then(|key| Some((key, table.take(key)?)));
+        let Some((key, (isn, answered))) = taken else {
+            // It did not come through our queue: from this machine, or before we listened.
+            self.shared.counters.no_srh_flows.one();
+            return None;
+        };
+        let Answered {
+            outbound,
+            course,
+            asked,
+            after,
+        } = answered;
+        match spawn::chain(&course, id) {
+            Ok(chain) => Some(Found {
+                outbound,
+                course,
+                chain,
+                held: Some((key, isn)),
+                asked,
+                answered_after: Some(after),
+            }),
+            Err(refusal) => {
+                self.refuse(&refusal);
+                table.forget(key, isn);
+                socket::reset_on_close(&outbound);
+                None
             }
         }
-        Ok(Chain::new(stages))
+    }
+
+    /// `saved_syn` capture: the next segment is still to be asked.
+    fn connect(&self, inbound: &OwnedFd, runtime: &Arc<Runtime>, id: u64) -> Option<Found> {
+        let counters = &self.shared.counters;
+        let way = itinerary(inbound, runtime).and_then(|way| runtime.admit(way, &self.own));
+        let course = way.and_then(|way| Course::new(way, Arc::clone(runtime), &self.own));
+        let refused = |refusal| self.refuse(&refusal);
+        let mut course = course.map_err(refused).ok()?;
+        let chain = match course.is_chosen() {
+            // Another choice may follow, and functions are to see the one that has answered.
+            true => Chain::default(),
+            false => spawn::chain(&course, id).map_err(refused).ok()?,
+        };
+        let asked = Instant::now();
+        match connect::begin(&mut course, &self.own, counters) {
+            Ok(outbound) => Some(Found {
+                outbound,
+                course,
+                chain,
+                held: None,
+                asked,
+                answered_after: None,
+            }),
+            Err(Dead::Refused(refusal)) => {
+                self.refuse(&refusal);
+                None
+            }
+            Err(Dead::NotConnected(error)) => {
+                let Itinerary { server, client, .. } = course.itinerary;
+                Cause::of(&error).count(counters);
+                log::debug!("connect {server} for {client}: {error}");
+                None
+            }
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal) {
+        refusal.count(&self.shared.counters);
+        log::debug!("refuse a flow: {refusal}");
     }
 
     fn turn_away(&self, inbound: &OwnedFd, client: SocketAddrV6) -> Visitor {
@@ -244,6 +278,41 @@ impl Door {
             log::warn!("accept connections: {error}; they wait");
         }
         Visitor::Stuck
+    }
+}
+
+impl Found {
+    fn with(self, inbound: OwnedFd, id: u64) -> Beginning {
+        let Self {
+            outbound,
+            course,
+            chain,
+            held,
+            asked,
+            answered_after,
+        } = self;
+        let mut beginning = Beginning {
+            id,
+            client: course.itinerary.client,
+            server: course.itinerary.server,
+            came_to: course.itinerary.came_to,
+            held,
+            inbound: End::new(inbound),
+            outbound: End::new(outbound),
+            chain,
+            connect_timeout: held.is_none().then(|| course.patience()),
+            asked,
+            answered_after,
+            idle_timeout: course.runtime.idle_timeout,
+            choices: Choices::default(),
+            undecided: None,
+        };
+        if held.is_none() && course.is_chosen() {
+            beginning.undecided = Some(Box::new(course));
+        } else {
+            beginning.choices = course.choices;
+        }
+        beginning
     }
 }
 

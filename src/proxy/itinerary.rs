@@ -18,6 +18,8 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use crate::config::mark::PathNumber;
 use crate::proxy::runtime::Map;
 use crate::stats::Counters;
+use crate::sys::own_address::OwnAddress;
+use crate::vnf::Route;
 use crate::wire::ipv6::is_host;
 use crate::wire::sid::Sid;
 use crate::wire::srh::SrhRepr;
@@ -70,6 +72,12 @@ pub enum Refusal {
     NoHost(Ipv6Addr),
     /// No such function is configured.
     UnknownFunction(u16),
+    /// This function will not take it.
+    NotSpawned(u16),
+    /// This function has nowhere to send it.
+    NowhereToGo(u16),
+    /// This function chose a way that cannot be gone.
+    BadRoute(u16),
 }
 
 /// How much of the SRH the kernel has changed before we see the SYN.
@@ -124,6 +132,39 @@ impl Itinerary {
         let remaining = way.get(itinerary.steps.len()..).unwrap_or(&[]);
         itinerary.routing_header = rthdr::build(remaining).map_err(Refusal::Malformed)?;
         Ok(itinerary)
+    }
+
+    /// The next segment, if the server is not next.
+    pub fn next_segment(&self) -> Option<Ipv6Addr> {
+        let header = self.routing_header.as_deref()?;
+        rthdr::segments(header).first().copied()
+    }
+
+    /// Goes where a function has chosen: to another server, by another next segment; what comes
+    /// behind that stays. What the function left as it was is not judged again.
+    ///
+    /// # Errors
+    /// The address chosen, if it is ours, a SID or one of this machine: the flow would come back
+    /// to us, or to the router's own services from inside. Nothing has changed then.
+    pub fn redirect(&mut self, route: &Route, map: &Map, own: &OwnAddress) -> Result<(), Ipv6Addr> {
+        let is_ours = |address| map.owns(address) || own.is(address);
+        let server = *route.server.ip();
+        if server != *self.server.ip() && is_ours(server) {
+            return Err(server);
+        }
+        if let (Some(next), Some(header)) = (route.next_segment, self.routing_header.as_mut()) {
+            let mut segments = rthdr::segments(header);
+            if segments.first() != Some(&next) {
+                if is_ours(next) {
+                    return Err(next);
+                }
+                rthdr::set_next_segment(header, next).map_err(|_| next)?;
+                segments = rthdr::segments(header);
+            }
+            self.visits_again = segments.iter().any(|segment| map.owns(*segment));
+        }
+        self.server = route.server;
+        Ok(())
     }
 
     /// `way` in the order of travel, without the final destination, beginning with a SID of ours.
@@ -196,6 +237,9 @@ impl Refusal {
             Self::Ambiguous => counters.ambiguous_position_flows.one(),
             Self::OwnDestination(_) | Self::NoHost(_) => counters.bad_destination_flows.one(),
             Self::UnknownFunction(_) => counters.unknown_function_flows.one(),
+            Self::NotSpawned(_) => counters.spawn_refused_flows.one(),
+            Self::NowhereToGo(_) => counters.route_refused_flows.one(),
+            Self::BadRoute(_) => counters.bad_route_flows.one(),
         }
     }
 }
@@ -218,6 +262,11 @@ impl fmt::Display for Refusal {
                 write!(f, "the final destination {address} is no host's address")
             }
             Self::UnknownFunction(id) => write!(f, "no function {id:#06x} is configured"),
+            Self::NotSpawned(id) => write!(f, "function {id:#06x} will not take it"),
+            Self::NowhereToGo(id) => write!(f, "function {id:#06x} has nowhere to send it"),
+            Self::BadRoute(id) => {
+                write!(f, "function {id:#06x} chose a way that cannot be gone")
+            }
         }
     }
 }

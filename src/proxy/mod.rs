@@ -3,9 +3,10 @@
 //! 1. [`capture`] (only `nfqueue`): holds the SYN, asks the next segment, lets the SYN go on.
 //! 2. [`door`]: accepts the connection and learns its SRH, from the capture or its saved SYN.
 //! 3. [`itinerary`]: our place in the segment list: functions to run here, segments that remain.
-//! 4. [`connect`]: from the client's address to the next segment.
-//! 5. [`session`]: the flow's life; two [`pipe`]s move its bytes through [`stage`]s.
-//! 6. [`worker`]: the event loop that does all this for its own flows.
+//! 4. [`course`]: another server or next segment, if functions choose one.
+//! 5. [`connect`]: from the client's address to the next segment; if it does not answer, back to 4.
+//! 6. [`session`]: the flow's life; two [`pipe`]s move its bytes through [`stage`]s.
+//! 7. [`worker`]: the event loop that does all this for its own flows.
 //!
 //! [`Proxy`] starts the threads and passes the control thread's wishes on.
 
@@ -14,6 +15,7 @@ mod bench;
 pub mod capture;
 pub mod chunk;
 pub mod connect;
+pub mod course;
 pub mod deadlines;
 pub mod door;
 pub mod itinerary;
@@ -22,6 +24,7 @@ pub mod pipe;
 pub mod runtime;
 pub mod session;
 pub mod snapshot;
+pub mod spawn;
 pub mod stage;
 pub mod threads;
 pub mod worker;
@@ -29,14 +32,14 @@ pub mod worker;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::flow::FlowTable;
-use crate::proxy::itinerary::Itinerary;
-use crate::proxy::runtime::Runtime;
-use crate::stats::Counters;
+use crate::proxy::course::Course;
+use crate::stats::{Counter, Counters};
 
 pub use threads::{Error, Options, Proxy};
 
@@ -46,9 +49,11 @@ pub struct Answered {
     /// Connected to the next segment.
     pub outbound: OwnedFd,
     /// Where the flow goes.
-    pub itinerary: Itinerary,
-    /// The configuration its SYN met.
-    pub runtime: Arc<Runtime>,
+    pub course: Course,
+    /// When the next segment was asked.
+    pub asked: Instant,
+    /// How long it took to answer.
+    pub after: Duration,
 }
 
 /// All that threads share.
@@ -58,6 +63,8 @@ pub struct Shared {
     pub counters: Counters,
     /// Only with `nfqueue` capture.
     pub answered: Option<Arc<FlowTable<Answered>>>,
+    /// Live flows whose functions want reports.
+    pub reporting: Counter,
     failed: AtomicBool,
 }
 

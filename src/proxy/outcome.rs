@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use crate::proxy::connect::Cause;
+use crate::proxy::itinerary::Refusal;
 use crate::stats::Counters;
 use crate::vnf::Broken;
 
@@ -17,6 +18,8 @@ pub enum Outcome {
     ServerGone(io::Error),
     /// The next segment could not be connected.
     NotConnected(io::Error),
+    /// Its functions would not take it, or sent it where it cannot go.
+    Refused(Refusal),
     /// The next segment did not answer in time.
     ConnectTimeout,
     /// Nothing moved for `idle_timeout`.
@@ -41,6 +44,7 @@ impl Outcome {
             Self::ClientGone(_) => counters.reset_by_client_flows.one(),
             Self::ServerGone(_) => counters.reset_by_server_flows.one(),
             Self::NotConnected(error) => Cause::of(error).count(counters),
+            Self::Refused(refusal) => refusal.count(counters),
             Self::ConnectTimeout => Cause::Timeout.count(counters),
             Self::Idle => counters.idle_timeout_flows.one(),
             Self::ByFunction => counters.ended_by_function_flows.one(),
@@ -59,6 +63,7 @@ impl fmt::Display for Outcome {
             Self::ClientGone(error) => write!(f, "reset, the client is gone: {error}"),
             Self::ServerGone(error) => write!(f, "reset, the next segment is gone: {error}"),
             Self::NotConnected(error) => write!(f, "reset, no next segment: {error}"),
+            Self::Refused(refusal) => write!(f, "reset, {refusal}"),
             Self::ConnectTimeout => write!(f, "reset, the next segment does not answer"),
             Self::Idle => write!(f, "reset, idle for too long"),
             Self::ByFunction => write!(f, "ended by a function"),

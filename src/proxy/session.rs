@@ -2,22 +2,30 @@
 //!
 //! ```text
 //!  Connecting ──connected──▶ Piping ──both FINs out──▶ closed in order
-//!      │                       │
-//!      └─ refused, late ───────┴─ reset, idle, function ──▶ both ends reset
+//!    │ ▲  │                    │
+//!    └─┘  └─ refused, late ────┴─ reset, idle, function ──▶ both ends reset
+//!  elsewhere
 //! ```
+//! Refused or late, it goes elsewhere if functions of its own choose another way.
+//!
 //! A function may say that it wants no more while a peer still sends. What comes then is read and
 //! dropped for a while, since closing a socket with unread bytes in it is a reset (RFC 2525,
 //! section 2.17), and that could overtake what the peer has not read yet.
 //!
 //! A reset does not overtake the bytes before it either: what the lost end had sent is carried on
-//! first, as far as the other end takes it without waiting.
+//! first, as far as functions and the other end take it without waiting.
+//!
+//! A function that waits is called in a step, too: after [`Session::wake`], or when the flow is
+//! [`Session::due`]. That moves the idle timeout only if bytes move.
 //!
 //! The clock and the worker's pools come in as arguments.
 
 mod beginning;
+mod elsewhere;
 mod failure;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,6 +33,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::EpollFlags;
 
+use crate::flow::FlowKey;
+use crate::proxy::course::{Choices, Course};
 use crate::proxy::outcome::Outcome;
 use crate::proxy::pipe::{Pipe, Pools, Pumped};
 use crate::proxy::stage::Chain;
@@ -32,6 +42,7 @@ use crate::sys::end::End;
 use crate::vnf::Direction;
 
 pub use beginning::Beginning;
+use times::Times;
 
 /// How long a peer may go on sending what nobody reads, after all that is for it has been sent.
 const LINGER: Duration = Duration::from_secs(5);
@@ -69,14 +80,17 @@ enum State {
 /// One flow.
 #[derive(Debug)]
 pub struct Session {
+    /// What functions know it by.
+    pub id: u64,
     /// The client.
     pub client: SocketAddrV6,
-    /// The final destination.
+    /// The final destination, as functions chose it.
     pub server: SocketAddrV6,
     /// The SID of ours that the client's packets come to, if they have an SRH.
     pub came_to: Option<Ipv6Addr>,
-    /// The initial sequence number of the SYN that the capture held; `None` with `saved_syn`.
-    pub isn: Option<u32>,
+    /// As the capture knows it that held its SYN, with the SYN's initial sequence number; `None`
+    /// with `saved_syn`.
+    pub held: Option<(FlowKey, u32)>,
     /// When its connection was accepted.
     pub began: Instant,
     state: State,
@@ -91,33 +105,49 @@ pub struct Session {
     lost: Option<(Side, Outcome)>,
     idle_timeout: Duration,
     deadline: Instant,
+    choices: Choices,
+    undecided: Option<Box<Course>>,
+    /// When the next segment was asked, this one.
+    asked: Instant,
+    /// How long it took to answer, if it has.
+    answered_after: Option<Duration>,
+    /// `None` if no function wants to know.
+    times: Option<Box<Times>>,
 }
 
 impl Session {
     /// A flow that has just been accepted.
     pub fn new(beginning: Beginning, now: Instant) -> Self {
-        let functions = beginning.chain.len();
+        let mut chain = beginning.chain;
         let (state, patience) = match beginning.connect_timeout {
             Some(timeout) => (State::Connecting, timeout),
             None => (State::Piping, beginning.idle_timeout),
         };
-        Self {
+        let mut session = Self {
+            id: beginning.id,
             client: beginning.client,
             server: beginning.server,
             came_to: beginning.came_to,
-            isn: beginning.isn,
+            held: beginning.held,
             began: now,
             state,
             inbound: beginning.inbound,
             outbound: beginning.outbound,
-            chain: beginning.chain,
-            upstream: Pipe::new(Direction::Upstream, functions),
-            downstream: Pipe::new(Direction::Downstream, functions),
+            upstream: Pipe::new(Direction::Upstream, &mut chain),
+            downstream: Pipe::new(Direction::Downstream, &mut chain),
+            chain,
             closed: false,
             lost: None,
             idle_timeout: beginning.idle_timeout,
             deadline: now + patience,
-        }
+            choices: beginning.choices,
+            undecided: beginning.undecided,
+            asked: beginning.asked,
+            answered_after: beginning.answered_after,
+            times: None,
+        };
+        session.take_times();
+        session
     }
 
     /// epoll said something about one side.
@@ -147,13 +177,20 @@ impl Session {
             if let Some(error) = self.outbound.take_error() {
                 return Action::Close(Outcome::NotConnected(error));
             }
+            self.note_answer(now);
+            if let Err(refusal) = self.decide() {
+                return Action::Close(Outcome::Refused(refusal));
+            }
             self.enter(State::Piping);
             self.deadline = now + self.idle_timeout;
         }
         let before = self.moved();
         let action = self.pump(now, pools);
-        if self.moved() != before && self.state != State::Lingering {
-            self.deadline = now + self.idle_timeout;
+        if self.moved() != before {
+            self.note_bytes(now);
+            if self.state != State::Lingering {
+                self.deadline = now + self.idle_timeout;
+            }
         }
         action
     }
@@ -213,6 +250,11 @@ impl Session {
             }
             return Ok(turn_over);
         }
+    }
+
+    /// Whether it has functions, or will have: who has none cannot be woken.
+    pub fn has_functions(&self) -> bool {
+        !self.chain.is_empty() || self.undecided.is_some()
     }
 
     /// The functions that wait are to be called in the next step; whether there is any that was
@@ -279,7 +321,8 @@ impl Session {
     }
 
     /// Ends the flow; unless it ended in order, both ends see a reset.
-    pub fn close(mut self, outcome: &Outcome, pools: &mut Pools) {
+    pub fn close(mut self, outcome: &Outcome, now: Instant, pools: &mut Pools) {
+        self.report(now, true);
         self.upstream.release(pools);
         self.downstream.release(pools);
         let in_order = match outcome {

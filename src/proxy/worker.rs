@@ -1,8 +1,10 @@
 //! One worker: an epoll loop with a listener of its own and the flows it accepted.
 //!
 //! Nothing is shared with other workers but counters and, in `nfqueue` capture, the table of
-//! answered flows.
+//! answered flows. From outside come the control thread's commands, and wake-ups by the threads of
+//! modules; one eventfd tells of both.
 
+mod elsewhere;
 mod timers;
 mod token;
 
@@ -19,7 +21,6 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::EventFd;
 use slab::Slab;
 
-use crate::flow::FlowKey;
 use crate::proxy::Shared;
 use crate::proxy::deadlines::Deadlines;
 use crate::proxy::door::{Door, Visitor};
@@ -47,6 +48,8 @@ pub enum Command {
     Runtime(Arc<Runtime>, Sender<()>),
     /// Say which flows there are.
     Flows(Sender<Vec<FlowSnapshot>>),
+    /// Tell the functions that want it what their flows have moved; say when that is done.
+    Report(Sender<()>),
     /// Reset all flows and end.
     Stop,
 }
@@ -55,12 +58,24 @@ pub enum Command {
 struct Place {
     generation: u32,
     session: Session,
-    /// What its functions know it by; `None` if it has none.
-    id: Option<u64>,
+    /// The bell may ring for it.
+    listed: bool,
+    /// It is among those that report.
+    reports: bool,
     /// Waits for another turn.
     queued: bool,
     /// Its entry among the deadlines.
     scheduled: Option<Instant>,
+}
+
+impl Place {
+    /// Counts it among those that report, once its functions are there.
+    fn count_report(&mut self, shared: &Shared) {
+        if self.session.reports() && !self.reports {
+            self.reports = true;
+            shared.reporting.one();
+        }
+    }
 }
 
 /// One worker's state; [`Worker::run`] is its thread.
@@ -173,6 +188,12 @@ impl Worker {
                     // Nobody waits for it any more: their loss.
                     let _ = reply.send(flows.collect());
                 }
+                Command::Report(done) => {
+                    for (_, place) in &mut self.flows {
+                        place.session.report(self.now, false);
+                    }
+                    let _ = done.send(());
+                }
                 Command::Stop => return true,
             }
         }
@@ -213,7 +234,7 @@ impl Worker {
             match self.door.open(&self.runtime, id, self.now, &mut self.pools) {
                 Visitor::None => return,
                 Visitor::Refused => {}
-                Visitor::Flow(session) => self.admit(*session, id),
+                Visitor::Flow(session) => self.admit(*session),
                 Visitor::Stuck => return self.watch_listener(Some(self.now + PAUSE)),
             }
         }
@@ -235,7 +256,7 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, session: Session, id: u64) {
+    fn admit(&mut self, session: Session) {
         let entry = self.flows.vacant_entry();
         self.generation = self.generation.wrapping_add(1) & 0x7fff_ffff;
         let token = Token {
@@ -243,14 +264,15 @@ impl Worker {
             generation: self.generation,
         };
         let generation = token.generation;
-        let id = (!session.chain().is_empty()).then_some(id);
-        if let Some(id) = id {
-            self.bell.enlist(id, token.data(Side::Inbound));
+        let listed = session.has_functions();
+        if listed {
+            self.bell.enlist(session.id, token.data(Side::Inbound));
         }
         let place = entry.insert(Place {
             generation,
             session,
-            id,
+            listed,
+            reports: false,
             queued: false,
             scheduled: None,
         });
@@ -260,6 +282,7 @@ impl Worker {
                 return self.close(token, &Outcome::NoResources(errno.into()));
             }
         }
+        place.count_report(&self.shared);
         // Registering reports what is ready already, so the first event comes by itself.
         self.schedule(token);
     }
@@ -275,7 +298,7 @@ impl Worker {
             return;
         }
         match place.session.note(side, events) {
-            Some(outcome) => self.close(token, &outcome),
+            Some(outcome) => self.over(token, outcome),
             // Both sides' events of one round end in one step.
             None => self.queue(token),
         }
@@ -305,11 +328,12 @@ impl Worker {
             .count(&self.shared.counters);
         if !was_connected && place.session.connected() {
             self.shared.counters.piped_flows.one();
+            place.count_report(&self.shared);
         }
         match action {
             Action::Wait => {}
             Action::Again => self.queue(token),
-            Action::Close(outcome) => return self.close(token, &outcome),
+            Action::Close(outcome) => return self.over(token, outcome),
         }
         self.schedule(token);
     }
@@ -321,20 +345,23 @@ impl Worker {
         if let Some(scheduled) = place.scheduled {
             self.deadlines.cancel(scheduled, token);
         }
-        if let Some(id) = place.id {
-            self.bell.strike_off(id);
-        }
         let session = place.session;
+        if place.reports {
+            self.shared.reporting.gone();
+        }
+        if place.listed {
+            self.bell.strike_off(session.id);
+        }
         let counters = &self.shared.counters;
         outcome.count(counters);
         counters.live_flows.gone();
         log::debug!("flow {} → {}: {outcome}", session.client, session.server);
-        if let (Some(table), Some(isn)) = (&self.shared.answered, session.isn) {
-            table.forget(FlowKey::new(session.client, session.server), isn);
+        if let (Some(table), Some((key, isn))) = (&self.shared.answered, session.held) {
+            table.forget(key, isn);
         }
         // Closing the sockets takes them out of epoll (epoll(7), question 6): nobody else has
         // a copy of their descriptors.
-        session.close(outcome, &mut self.pools);
+        session.close(outcome, self.now, &mut self.pools);
     }
 
     fn tokens(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Token> {

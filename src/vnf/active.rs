@@ -21,6 +21,8 @@ use crate::vnf::table::{Calls, Description};
 pub(super) struct Active {
     pub(super) name: String,
     pub(super) calls: Calls,
+    /// As the module has them.
+    pub(super) capabilities: u64,
     pub(super) state: *mut c_void,
     host: &'static Host,
 }
@@ -76,6 +78,7 @@ impl Active {
         let active = (code == 0).then(|| Self {
             name: function.name.clone(),
             calls: function.calls,
+            capabilities: function.capabilities,
             state,
             host,
         });

@@ -70,6 +70,10 @@ impl Transform for Instance {
         checked
     }
 
+    fn speaks_first(&self) -> bool {
+        self.function.capabilities & abi::CAP_SPEAKS_FIRST != 0
+    }
+
     fn reports(&self) -> bool {
         self.function.reports()
     }

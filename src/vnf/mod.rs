@@ -4,6 +4,7 @@
 //!  config::Function ─▶ registry ─▶ trust ─▶ loader ─▶ table      file → checked descriptions
 //!                         ├──────▶ active (setup, host, counters)  func_init
 //!                         └──────▶ route, instance ─▶ dyn Transform  per flow
+//!  module, any thread ─▶ host ─▶ wake ─▶ Bell of the flow's worker
 //! ```
 //!
 //! Read `vnf-modules/srv6pipes-vnf/include/srv6pipes_vnf.h` first: it is the contract.
@@ -76,6 +77,11 @@ pub trait Transform: Send + fmt::Debug {
         output: &mut [u8],
         end: bool,
     ) -> Result<Progress, Broken>;
+
+    /// Whether [`Self::process`] is to be called as soon as the flow's ends are connected.
+    fn speaks_first(&self) -> bool {
+        false
+    }
 
     /// Whether [`Self::report`] has anyone to tell.
     fn reports(&self) -> bool {

@@ -280,6 +280,13 @@ fn ready(
         let names = library.functions().iter().map(|f| f.name.clone()).collect();
         return Err(vec![(configured.line, Reason::NoFunction(names))]);
     };
+    let closed = offered.capabilities & abi::CAP_FAILS_CLOSED != 0;
+    let mut wrong = Vec::new();
+    if closed && configured.on_failure == FunctionFailure::Pass {
+        let text = "must be 'reset': no flow may go on without this function".to_owned();
+        let complaint = Reason::Complaint(Some("on_failure".to_owned()), text);
+        wrong.push((configured.line, complaint));
+    }
     let before = before.filter(|before| {
         Arc::ptr_eq(&before.library, &library)
             && before.configured.name == configured.name
@@ -287,9 +294,15 @@ fn ready(
             && offered.capabilities & abi::CAP_READS_FILES == 0
     });
     let active = match before {
-        Some(before) => Arc::clone(&before.active),
-        None => {
-            Arc::new(Active::init(offered, configured).map_err(|error| reasons(configured, error))?)
+        Some(before) => Ok(Arc::clone(&before.active)),
+        None => Active::init(offered, configured).map(Arc::new),
+    };
+    let active = match active {
+        Ok(active) if wrong.is_empty() => active,
+        Ok(_) => return Err(wrong),
+        Err(error) => {
+            wrong.extend(reasons(configured, error));
+            return Err(wrong);
         }
     };
     Ok(Arc::new(Function {

@@ -72,7 +72,11 @@ impl Active {
         let Some(call) = self.calls.route else {
             return Ok(());
         };
-        let flow = c_flow(&FlowInfo { id: 0, ..*flow });
+        let flow = c_flow(&FlowInfo {
+            id: 0,
+            choice: 0,
+            ..*flow
+        });
         let mut place = c_route(route);
         // SAFETY: `self.state` is what func_init set, func_deinit has not run while `self` lives,
         // and both structures are ours and outlive the call.

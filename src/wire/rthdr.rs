@@ -17,7 +17,7 @@
 use std::net::Ipv6Addr;
 
 use crate::wire::Error;
-use crate::wire::srh::{MAX_SEGMENTS, SrhRepr};
+use crate::wire::srh::{MAX_SEGMENTS, Srh, SrhRepr};
 use crate::wire::tlv::carried_on;
 
 impl SrhRepr {
@@ -50,6 +50,30 @@ pub fn build(segments: &[Ipv6Addr]) -> Result<Option<Vec<u8>>, Error> {
         return Ok(None);
     }
     rthdr(segments.iter().rev().copied(), 0, Vec::new()).map(Some)
+}
+
+/// The segments that a header made here leads through, in the order of travel; empty for anything
+/// else.
+pub fn segments(header: &[u8]) -> Vec<Ipv6Addr> {
+    let Ok(srh) = Srh::new_checked(header) else {
+        return Vec::new();
+    };
+    let mut segments: Vec<Ipv6Addr> = srh.segments().skip(1).collect();
+    segments.reverse();
+    segments
+}
+
+/// Puts another segment in the place of the next one; the others, the tag and the TLVs stay. The
+/// final destination is not in the header yet, and follows the socket's.
+///
+/// # Errors
+/// For a header that was not made here.
+pub fn set_next_segment(header: &mut [u8], segment: Ipv6Addr) -> Result<(), Error> {
+    let mut srh = SrhRepr::parse(&Srh::new_checked(&*header)?);
+    if let [_final_destination, .., next] = srh.segments.as_mut_slice() {
+        *next = segment;
+    }
+    srh.emit(header)
 }
 
 /// `segments` as in the header, but without `[0]`.
@@ -147,6 +171,30 @@ mod tests {
             inbound(&tlvs).advance(2),
             Err(Error::BadLength { .. })
         ));
+    }
+
+    #[test]
+    fn another_next_segment_changes_nothing_else() {
+        for (own_index, before, after) in [(3, &[3, 2][..], &[3, 7][..]), (2, &[3], &[7])] {
+            let mut srh = inbound(&[0x7c, 6, 1, 2, 3, 4, 5, 6]);
+            let mut header = srh.advance(own_index).unwrap().unwrap();
+            let tlvs = header[header.len() - 8..].to_vec();
+            let way = |way: &[u16]| way.iter().rev().map(|s| address(*s)).collect::<Vec<_>>();
+            assert_eq!(segments(&header), way(before));
+            set_next_segment(&mut header, address(7)).unwrap();
+            assert_eq!(segments(&header), way(after));
+            srh.segments[own_index - 1] = address(7);
+            assert_eq!(srh.advance(own_index), Ok(Some(header.clone())));
+            assert_eq!(header[header.len() - 8..], tlvs);
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_has_no_next_segment() {
+        for header in [&mut [][..], &mut [0; 7], &mut [6, 2, 3, 0, 0, 0, 0, 0]] {
+            assert!(segments(header).is_empty());
+            assert!(set_next_segment(header, address(7)).is_err());
+        }
     }
 
     #[test]

@@ -163,6 +163,7 @@ pub fn flow(argument: u32) -> FlowInfo {
         client: SocketAddrV6::new(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 40000, 0, 0),
         server: SocketAddrV6::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2), 80, 0, 0),
         id: 1,
+        choice: 0,
     }
 }
 

@@ -47,7 +47,7 @@ impl Worker {
             };
             place.scheduled = None;
             match place.session.late(self.now) {
-                Some(outcome) => self.close(token, &outcome),
+                Some(outcome) => self.over(token, outcome),
                 None if place.session.due(Instant::now) <= self.now => self.step(token),
                 None => self.schedule(token),
             }

@@ -91,7 +91,8 @@ struct srv6pipes_host {
     /* [thread-safe]
      * Has func_process called soon, in each direction whose last verdict was SRV6PIPES_WAIT, for
      * the flow of this id (srv6pipes_flow.id).  A flow that is over, or never was, is none of its
-     * business: nothing happens.  Several wake-ups may come as one call. */
+     * business: nothing happens.  Several wake-ups may come as one call, and one is for all
+     * functions of the flow that wait. */
     void (*wake)(const struct srv6pipes_host *host, uint64_t flow_id);
 };
 
@@ -116,7 +117,8 @@ struct srv6pipes_counters {
     struct srv6pipes_counter *(*open)(const struct srv6pipes_host *host, const char *name,
                                       const char *label);
 
-    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored. */
+    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored.  Adding is modulo 2^64:
+     * 0 - n takes n away again. */
     void (*add)(struct srv6pipes_counter *counter, uint64_t n);
     void (*set)(struct srv6pipes_counter *counter, uint64_t n);
 
@@ -163,6 +165,7 @@ struct srv6pipes_flow {
     uint16_t server_port;
 
     uint64_t id; /* for host->wake; no other flow of this process has it.  0 in func_route */
+    uint64_t choice; /* srv6pipes_route.choice of this function for this flow, 0 if there is none */
 };
 
 /* For func_route: where the flow goes from here.  The function may change what is marked [in out]. */
@@ -223,6 +226,11 @@ struct srv6pipes_result {
     uint32_t wait_ms; /* read with SRV6PIPES_WAIT only: milliseconds; 0 is no limit */
 };
 
+/* How often func_route is called for one flow, at most. */
+#define SRV6PIPES_ROUTE_ATTEMPTS 8
+/* How long what it chose may take to answer, at most, milliseconds: three SYNs. */
+#define SRV6PIPES_ROUTE_PATIENCE_MS 3000
+
 /* Events of func_routed. */
 #define SRV6PIPES_ROUTE_CONNECTED 0 /* what was chosen has answered */
 #define SRV6PIPES_ROUTE_FAILED 1    /* it has refused, cannot be reached, or gave no answer in time */
@@ -235,12 +243,21 @@ struct srv6pipes_result {
  * them. */
 
 /* The function never looks at a byte, nor at a flow.  The host may leave out func_spawn,
- * func_process and func_despawn and let the kernel move the bytes from the first one on. */
+ * func_process and func_despawn and let the kernel move the bytes from the first one on.  It asks
+ * func_route, if there is one, all the same. */
 #define SRV6PIPES_CAP_PASS_AT_ONCE (UINT64_C(1) << 0)
 
 /* func_init reads files (lists, keys): `srv6pipes reload` makes the function anew for
  * new flows though its section did not change. */
 #define SRV6PIPES_CAP_READS_FILES (UINT64_C(1) << 1)
+
+/* The function speaks first: func_process is called in each direction as soon as both ends of the
+ * flow are connected, with in_len 0 where nothing has arrived yet. */
+#define SRV6PIPES_CAP_SPEAKS_FIRST (UINT64_C(1) << 2)
+
+/* No flow may go on without the function, not even when it fails: `option on_failure 'pass'` is a
+ * mistake in its section. */
+#define SRV6PIPES_CAP_FAILS_CLOSED (UINT64_C(1) << 3)
 
 /* One function.  The host reads it, and the texts it points to, right after dlopen and runs
  * nothing for that (but what the module has itself run at dlopen: its constructors).  Everything
@@ -266,7 +283,9 @@ struct srv6pipes_func {
      * Returns 0, or another number to refuse: the configuration is then not taken, the number is
      * told to the operator if there is no complaint (log the reason), and neither func_spawn nor
      * func_deinit is called.
-     * `srv6pipes check` calls it too, and func_deinit after it; no flow comes in between. */
+     * `srv6pipes check` calls it too, in a process of its own, and func_deinit after it; no flow
+     * comes in between.  There, and at a reload, the state that serves flows now lives on beside
+     * the new one: what both would write to (a file, a port) is for func_spawn to open. */
     int (*func_init)(const struct srv6pipes_setup *setup, void **function_state);
 
     /* [worker-thread]
@@ -322,14 +341,19 @@ struct srv6pipes_func {
 
     /* [worker-thread]
      * Before the flow is spawned and its next segment connected: may choose another server or
-     * another next segment.  A host that runs several functions for the flow asks them in the
-     * order of travel; each sees what those before it chose, and func_spawn sees the end of it.
-     * If nothing answers there, the host calls func_routed with FAILED and then func_route again,
-     * with `attempt` one higher and everything else as it was at first, at most 8 times.
-     * Returns 0, or another number: there is nowhere to go (any more), and the flow is refused.
+     * another next segment.  `flow` is as the client asked for it.  A host that runs several
+     * functions for the flow asks them in the order of travel; each sees in `route` what those
+     * before it chose, and func_spawn sees the end of it.
+     * If nothing answers there within the operator's connect_timeout, or within
+     * SRV6PIPES_ROUTE_PATIENCE_MS if that is less, the host calls func_routed with FAILED and then
+     * func_route again, with `attempt` one higher and everything else as it was at first, up to
+     * SRV6PIPES_ROUTE_ATTEMPTS calls in all.
+     * Returns 0, or another number: there is nowhere to go (any more).  The flow is then refused,
+     * and the client sees what came of the last attempt, if there was one.
      * Needs no func_spawn to have succeeded, nor the flow to come about.
      * What the host checks, and refuses the flow for if it does not hold: what is not marked is as
-     * it was, and server and next segment are addresses of one host, and not port 0. */
+     * it was, server and next segment are addresses of one host and not of the host's own machine,
+     * nor SIDs of its own, and the port is not 0. */
     int (*func_route)(void *function_state, const struct srv6pipes_flow *flow,
                       struct srv6pipes_route *route);
 

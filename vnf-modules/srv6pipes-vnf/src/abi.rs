@@ -49,6 +49,11 @@ pub const ERROR: u32 = 5;
 /// `SRV6PIPES_WAIT`.
 pub const WAIT: u32 = 6;
 
+/// `SRV6PIPES_ROUTE_ATTEMPTS`.
+pub const ROUTE_ATTEMPTS: u32 = 8;
+/// `SRV6PIPES_ROUTE_PATIENCE_MS`, milliseconds.
+pub const ROUTE_PATIENCE_MS: u32 = 3000;
+
 /// `SRV6PIPES_ROUTE_CONNECTED`.
 pub const ROUTE_CONNECTED: u32 = 0;
 /// `SRV6PIPES_ROUTE_FAILED`.
@@ -65,6 +70,10 @@ pub const REPORT_LAST: u32 = 1;
 pub const CAP_PASS_AT_ONCE: u64 = 1;
 /// `SRV6PIPES_CAP_READS_FILES`.
 pub const CAP_READS_FILES: u64 = 2;
+/// `SRV6PIPES_CAP_SPEAKS_FIRST`.
+pub const CAP_SPEAKS_FIRST: u64 = 4;
+/// `SRV6PIPES_CAP_FAILS_CLOSED`.
+pub const CAP_FAILS_CLOSED: u64 = 8;
 
 /// `SRV6PIPES_COUNTERS`.
 pub const COUNTERS: &CStr = c"srv6pipes.counters/1";
@@ -165,6 +174,8 @@ pub struct Flow {
     pub server_port: u16,
     /// For [`Host::wake`].
     pub id: u64,
+    /// What the function's `func_route` chose.
+    pub choice: u64,
 }
 
 /// `struct srv6pipes_route`.
@@ -262,7 +273,7 @@ pub struct Func {
     pub summary: *const c_char,
     /// Of the function.
     pub version: *const c_char,
-    /// [`CAP_PASS_AT_ONCE`] and [`CAP_READS_FILES`].
+    /// [`CAP_PASS_AT_ONCE`] to [`CAP_FAILS_CLOSED`].
     pub capabilities: u64,
     /// Once per configured function.
     pub func_init: Option<FuncInit>,

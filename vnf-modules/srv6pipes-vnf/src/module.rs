@@ -28,6 +28,12 @@ pub trait Function: Send + Sync + Sized + 'static {
     /// Whether [`Self::init`] reads files: a reload then makes the function anew for new flows,
     /// though its section did not change.
     const READS_FILES: bool = false;
+    /// Whether [`Flow::process`] is to be called in each direction as soon as both ends of a flow
+    /// are connected, with no input where nothing has arrived yet.
+    const SPEAKS_FIRST: bool = false;
+    /// Whether no flow may go on without the function, not even when it fails: the section may
+    /// not say `on_failure 'pass'`.
+    const FAILS_CLOSED: bool = false;
     /// Whether [`Self::route`] is to be asked.
     const ROUTES: bool = false;
 
@@ -48,8 +54,10 @@ pub trait Function: Send + Sync + Sized + 'static {
 
     /// Says where a flow goes, before it is spawned and its next segment connected: may change the
     /// route's server and next segment, and may remember its choice there. Asked only with
-    /// [`Self::ROUTES`]; again, with one `attempt` more, when what it chose did not answer. Runs
-    /// on a worker thread, for several flows at once.
+    /// [`Self::ROUTES`]; again, with one `attempt` more, when what it chose did not answer in
+    /// [`ROUTE_PATIENCE_MS`](crate::abi::ROUTE_PATIENCE_MS), up to
+    /// [`ROUTE_ATTEMPTS`](crate::abi::ROUTE_ATTEMPTS) times in all. Runs on a worker thread, for
+    /// several flows at once.
     ///
     /// # Errors
     /// When there is nowhere to go (any more): the flow is refused.
@@ -115,6 +123,9 @@ pub struct FlowInfo {
     /// For [`Waker::wake`](crate::Waker::wake): no other flow of this process has it. 0 in
     /// [`Function::route`].
     pub id: u64,
+    /// In [`Function::spawn`], what [`Function::route`] chose for this flow ([`Route::choice`]);
+    /// 0 if it was not asked.
+    pub choice: u64,
 }
 
 impl FlowInfo {
@@ -126,6 +137,7 @@ impl FlowInfo {
             client: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 50_000, 0, 0),
             server: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, 0, 0),
             id: 1,
+            choice: 0,
         }
     }
 }
