@@ -116,7 +116,7 @@ impl Table {
             EXIT => {
                 if watched.reap(shared, limit) {
                     self.live -= 1;
-                    shared.counted.live_children.set(self.live);
+                    shared.counted.ended_children.one();
                 }
                 let state = lock(&watched.seat.state);
                 let over = state.left && state.pid.is_none();
