@@ -3,7 +3,7 @@
 mod reports;
 mod waiting;
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{Ipv6Addr, Shutdown};
 use std::os::unix::net::UnixStream;
 
@@ -268,6 +268,6 @@ fn a_reset_by_a_function_closes_both() {
     let mut bench = Bench::new([body]);
     offer(&bench.client, b"x");
     assert!(matches!(bench.step(), Some(Outcome::ByFunction)));
-    let gone = io::Write::write(&mut &bench.server, b"x").unwrap_err();
+    let gone = std::io::Write::write(&mut &bench.server, b"x").unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::BrokenPipe);
 }
