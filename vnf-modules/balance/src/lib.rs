@@ -70,6 +70,8 @@ impl Function for Balance {
     const NAME: &CStr = c"balance";
     const SUMMARY: &CStr = c"chooses one of several servers, or of several proxies";
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
+    /// To say at once that it passes: not PASS_AT_ONCE, for without a spawn there is no report.
+    const SPEAKS_FIRST: bool = true;
     const ROUTES: bool = true;
     type Flow = BalanceFlow;
 
