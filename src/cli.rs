@@ -1,5 +1,7 @@
 //! The words of the command line, and nothing behind them.
 
+pub mod module;
+
 use std::path::PathBuf;
 
 use argh::FromArgs;
@@ -35,6 +37,8 @@ pub enum Command {
     Reload(Reload),
     /// `demo`
     Demo(Demo),
+    /// `module`
+    Module(module::Module),
 }
 
 /// Where the configuration is unless `-c` says otherwise, on every system.

@@ -14,7 +14,7 @@
 //! From the bottom: [`wire`] reads and writes headers, [`stats`] counts; [`flow`], [`sys`] and
 //! [`config`] stand on them; [`netlink`] and [`vnf`] speak to the kernel and to modules; [`setup`]
 //! makes the kernel match the configuration; [`proxy`] is the pipe; [`control`] and [`demo`] are
-//! for people; [`app`] knows them all. ARCHITECTURE.md has the table that a test holds.
+//! for people, [`module`] for those who write modules; [`app`] knows them all. ARCHITECTURE.md has the table that a test holds.
 #![warn(clippy::unwrap_used)]
 
 pub mod app;
@@ -23,6 +23,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod flow;
+pub mod module;
 pub mod netlink;
 pub mod proxy;
 pub mod report;

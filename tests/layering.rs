@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["wire", "stats"],
     &["flow", "sys", "config"],
     &["netlink", "vnf"],
-    &["setup"],
+    &["setup", "module"],
     &["proxy"],
     &["control", "demo"],
     &["report"],

@@ -278,8 +278,7 @@ fn the_example_in_c_builds_and_agrees_with_the_one_in_rust() {
     fs::rename(copy.join("libxor_c.so"), dir.join("libxor_c.so")).unwrap();
     modules::trustworthy(&dir.join("libxor_c.so"));
 
-    let options = [("unknown", "x"), ("mask", "0x0f")];
-    let sections = [section(1, "libxor_c.so", "xor", &options)];
+    let sections = [section(1, "libxor_c.so", "xor", &[("mask", "0x0f")])];
     let registry = Registry::load(&sections, dir.path(), None).unwrap();
     let mut xor = registry
         .function(1)
@@ -290,6 +289,18 @@ fn the_example_in_c_builds_and_agrees_with_the_one_in_rust() {
     let done = xor.process(Direction::Upstream, b"hello", &mut output, true);
     assert_eq!((done, &output), (Ok(Progress::finished(5, 5)), b"BOFFE"));
 
-    let sections = [section(1, "libxor_c.so", "xor", &[("mask", "256")])];
-    assert!(Registry::load(&sections, dir.path(), None).is_err());
+    let wrong = [("mask", "256"), ("musk", "1")];
+    let sections = [section(1, "libxor_c.so", "xor", &wrong)];
+    let errors = Registry::load(&sections, dir.path(), None).unwrap_err();
+    let lines: Vec<_> = errors
+        .iter()
+        .map(|error| (error.line, error.to_string()))
+        .collect();
+    assert!(
+        lines[0]
+            .1
+            .ends_with("option 'mask': must be a number from 0 to 255")
+    );
+    assert!(lines[1].1.ends_with("option 'musk': no such option"));
+    assert_eq!((lines[0].0, lines[1].0, lines.len()), (11, 12, 2));
 }

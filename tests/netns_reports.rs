@@ -20,7 +20,7 @@ use srv6pipes::demo::lab::{Lab, sid};
 
 const CAPTURES: [&str; 2] = ["saved_syn", "nfqueue"];
 
-/// What the function of reports.c says to the first bytes: the flow's argument.
+/// What the function of ledger.c says to the first bytes: the flow's argument.
 const MORE: u32 = 0;
 const PASS: u32 = 2;
 const CLOSE: u32 = 3;
@@ -29,13 +29,13 @@ const ERROR: u32 = 5;
 
 fn proxy_with(lab: &Lab, options: &str, of_function: &str) -> (TempDir, Proxy) {
     let folder = TempDir::new();
-    modules::compile("flow_reports", &folder.join("reports.so"), &[]);
-    let section = section(1, &folder, "reports.so", "reports", of_function);
+    modules::compile("ledger", &folder.join("ledger.so"), &[]);
+    let section = section(1, &folder, "ledger.so", "ledger", of_function);
     let proxy = Proxy::start_with(lab, 1, options, &section);
     (folder, proxy)
 }
 
-/// One line of reports.c: `up` and `down` are bytes in and out, times are microseconds.
+/// One line of ledger.c: `up` and `down` are bytes in and out, times are microseconds.
 #[derive(Debug)]
 struct Line {
     last: bool,
@@ -203,4 +203,34 @@ fn a_function_that_failed_hears_no_more() {
         }
         assert!(after(&proxy, 1, 0).is_empty());
     }
+}
+
+#[test]
+fn a_worker_that_is_stuck_keeps_nobody_from_the_status() {
+    let Some(lab) = lab(1) else { return };
+    let folder = TempDir::new();
+    for name in ["ledger", "sleeps"] {
+        modules::compile(name, &folder.join(format!("{name}.so")), &[]);
+    }
+    let sections = section(1, &folder, "ledger.so", "ledger", "")
+        + &section(2, &folder, "sleeps.so", "sleeps", "");
+    let mut proxy = Proxy::start_with(&lab, 1, "option threads '1'", &sections);
+    let echo = Server::start(lab.server(), 7, Habit::Echo);
+    lab.steer(&[sid(1, 1, MORE)]).unwrap();
+    let mut live = connect(lab.client(), echo.address()).unwrap();
+    live.write_all(b"x").unwrap();
+    live.read_exact(&mut [0]).unwrap();
+    Status::of(&proxy);
+    let before = reports(&proxy).len();
+    assert!(before > 0);
+    lab.steer(&[sid(1, 2, 0)]).unwrap();
+    let mut asleep = connect(lab.client(), echo.address()).unwrap();
+    asleep.write_all(b"x").unwrap();
+    wait_for("the worker to sleep", || {
+        proxy.log().contains("asleep").then_some(())
+    });
+    assert_eq!(Status::of(&proxy).counter("live_flows"), 2);
+    assert_eq!(reports(&proxy).len(), before, "there was nobody to ask");
+    // It would never return.
+    proxy.kill_9();
 }

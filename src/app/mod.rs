@@ -3,6 +3,7 @@
 mod daemon;
 mod down;
 mod limits;
+mod module;
 mod status;
 mod watch;
 
@@ -39,6 +40,7 @@ pub fn main(cli: Cli) -> ExitCode {
             modules: words.modules,
         })
         .map_err(|error| tell(&error)),
+        Some(Command::Module(words)) => module::main(words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,10 @@
 //! section 2.17), and that could overtake what the peer has not read yet.
 //!
 //! A reset does not overtake the bytes before it either: what the lost end had sent is carried on
-//! first, as far as the other end takes it without waiting.
+//! first, as far as functions and the other end take it without waiting.
+//!
+//! A function that waits is called in a step, too: after [`Session::wake`], or when the flow is
+//! [`Session::due`]. That moves the idle timeout only if bytes move.
 //!
 //! The clock and the worker's pools come in as arguments.
 

@@ -1,7 +1,8 @@
 //! One worker: an epoll loop with a listener of its own and the flows it accepted.
 //!
 //! Nothing is shared with other workers but counters and, in `nfqueue` capture, the table of
-//! answered flows.
+//! answered flows. From outside come the control thread's commands, and wake-ups by the threads of
+//! modules; one eventfd tells of both.
 
 mod elsewhere;
 mod timers;

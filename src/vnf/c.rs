@@ -20,19 +20,14 @@ pub(super) const fn size_of_abi<T>() -> u32 {
     size_of::<T>() as u32
 }
 
-/// The bytes of a text, if there are at most `max` before its NUL; nothing for null.
+/// The bytes of a text before its NUL, if they are at most `max`; nothing for null.
 ///
 /// # Safety
-/// Null, or up to its NUL, or for `max` + 1 bytes, readable and unchanged as long as the answer is
-/// in use.
+/// Null, or readable up to its NUL and unchanged as long as the answer is in use.
 pub(super) unsafe fn c_bytes<'a>(start: *const c_char, max: usize) -> Option<&'a [u8]> {
-    if start.is_null() {
-        return None;
-    }
     // SAFETY: the caller's promise.
-    let len = unsafe { libc::strnlen(start, max.saturating_add(1)) };
-    // SAFETY: as above: at least `len` bytes lie before the NUL.
-    (len <= max).then(|| unsafe { std::slice::from_raw_parts(start.cast(), len) })
+    let bytes = unsafe { c_start(start, max.saturating_add(1)) }?;
+    (bytes.len() <= max).then_some(bytes)
 }
 
 /// A message for people: one line stays one line, a terminal is not steered by what a client sent,
@@ -41,14 +36,25 @@ pub(super) unsafe fn c_bytes<'a>(start: *const c_char, max: usize) -> Option<&'a
 /// # Safety
 /// Null, or readable up to its NUL and unchanged during the call.
 pub(super) unsafe fn c_message(start: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { c_start(start, MAX_MESSAGE) }?;
+    Some(String::from_utf8_lossy(bytes).replace(char::is_control, " "))
+}
+
+/// The bytes of a text before its NUL, the first `max` of them; nothing for null.
+///
+/// # Safety
+/// Null, or readable up to its NUL and unchanged as long as the answer is in use.
+unsafe fn c_start<'a>(start: *const c_char, max: usize) -> Option<&'a [u8]> {
     if start.is_null() {
         return None;
     }
-    // SAFETY: the caller's promise.
-    let len = unsafe { libc::strnlen(start, MAX_MESSAGE) };
-    // SAFETY: as above: at least `len` bytes lie before the NUL.
-    let bytes = unsafe { std::slice::from_raw_parts(start.cast(), len) };
-    Some(String::from_utf8_lossy(bytes).replace(char::is_control, " "))
+    // Not strnlen(3): Miri would not know it.
+    // SAFETY: the caller's promise: no byte before this one was the NUL.
+    let ends = |at: &usize| unsafe { start.wrapping_add(*at).read() } == 0;
+    let len = (0..max).find(ends).unwrap_or(max);
+    // SAFETY: as above: none of these is the NUL.
+    Some(unsafe { std::slice::from_raw_parts(start.cast(), len) })
 }
 
 pub(super) fn c_flow(flow: &FlowInfo) -> abi::Flow {

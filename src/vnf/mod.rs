@@ -4,6 +4,7 @@
 //!  config::Function ─▶ registry ─▶ trust ─▶ loader ─▶ table      file → checked descriptions
 //!                         ├──────▶ active (setup, host, counters)  func_init
 //!                         └──────▶ route, instance ─▶ dyn Transform  per flow
+//!  module, any thread ─▶ host ─▶ wake ─▶ Bell of the flow's worker
 //! ```
 //!
 //! Read `vnf-modules/srv6pipes-vnf/include/srv6pipes_vnf.h` first: it is the contract.

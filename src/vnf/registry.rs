@@ -75,16 +75,24 @@ impl fmt::Display for LoadError {
             reason,
         } = self;
         let module = module.display();
-        write!(f, "function {id:#06x} '{name}' of {module}: ")?;
-        match reason {
-            Reason::Module(error) => error.fmt(f),
-            Reason::NoFunction(offered) => {
+        write!(f, "function {id:#06x} '{name}' of {module}: {reason}")
+    }
+}
+
+// No source(): Display says it all, and a chain would print it twice.
+impl Error for LoadError {}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Module(error) => error.fmt(f),
+            Self::NoFunction(offered) => {
                 write!(f, "the module offers only: {}", offered.join(", "))
             }
-            Reason::Nul(key) => write!(f, "option '{key}' has a NUL in it"),
-            Reason::Complaint(Some(key), text) => write!(f, "option '{key}': {text}"),
-            Reason::Complaint(None, text) => f.write_str(text),
-            Reason::Refused(code) => {
+            Self::Nul(key) => write!(f, "option '{key}' has a NUL in it"),
+            Self::Complaint(Some(key), text) => write!(f, "option '{key}': {text}"),
+            Self::Complaint(None, text) => f.write_str(text),
+            Self::Refused(code) => {
                 write!(
                     f,
                     "func_init refused its options ({code}); the log says why"
@@ -93,9 +101,6 @@ impl fmt::Display for LoadError {
         }
     }
 }
-
-// No source(): Display says it all, and a chain would print it twice.
-impl Error for LoadError {}
 
 impl Registry {
     /// Loads the modules and initialises the functions that `previous` does not have already: a

@@ -41,6 +41,25 @@ pub struct Description {
     pub(super) calls: Calls,
 }
 
+impl Description {
+    /// Of the calls that a function need not have, those it has.
+    pub fn optional_calls(&self) -> Vec<&'static str> {
+        let Calls {
+            route,
+            routed,
+            report,
+            ..
+        } = &self.calls;
+        let calls = [
+            ("func_route", route.is_some()),
+            ("func_routed", routed.is_some()),
+            ("func_report", report.is_some()),
+        ];
+        let there = calls.into_iter().filter(|(_, there)| *there);
+        there.map(|(name, _)| name).collect()
+    }
+}
+
 /// The calls; they stay callable as long as the process lives, for modules are never unloaded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Calls {

@@ -55,8 +55,8 @@ struct Rope {
 pub struct Bell {
     line: &'static Line,
     number: u64,
-    /// Empty between two calls of [`Self::answer`].
-    woken: Vec<u64>,
+    /// Empty between two calls of [`Self::answer`]; its memory is kept.
+    woken: Mutex<Vec<u64>>,
 }
 
 impl Bell {
@@ -73,7 +73,7 @@ impl Bell {
         Self {
             line,
             number: index as u64,
-            woken: Vec::new(),
+            woken: Mutex::default(),
         }
     }
 
@@ -99,11 +99,12 @@ impl Bell {
     }
 
     /// Adds the keys of those woken since the last time to `keys`.
-    pub fn answer(&mut self, keys: &mut Vec<u64>) {
-        mem::swap(&mut self.line.rope().woken, &mut self.woken);
+    pub fn answer(&self, keys: &mut Vec<u64>) {
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::swap(&mut self.line.rope().woken, &mut *woken);
         let flows = self.line.flows.read();
         let flows = flows.unwrap_or_else(PoisonError::into_inner);
-        for id in self.woken.drain(..) {
+        for id in woken.drain(..) {
             if let Some(sleeper) = flows.get(&id) {
                 sleeper.woken.swap(false, Ordering::AcqRel);
                 keys.push(sleeper.key);

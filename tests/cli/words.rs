@@ -47,7 +47,7 @@ fn config(folder: &TempDir, more: &str) -> PathBuf {
 fn help_and_version_are_answered_on_standard_output() {
     let help = srv6pipes(&["--help"]).with(0);
     for word in [
-        "run", "check", "clean", "doctor", "status", "flows", "reload", "demo",
+        "run", "check", "clean", "doctor", "status", "flows", "reload", "demo", "module",
     ] {
         assert!(
             help.stdout.contains(&format!("  {word} ")),

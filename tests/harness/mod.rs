@@ -23,6 +23,7 @@ pub mod routes;
 pub mod sight;
 pub mod status;
 pub mod talk;
+pub mod text;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};

@@ -32,15 +32,15 @@ impl Status {
         number(&function.unwrap_or(&Value::Null)[name], name)
     }
 
-    /// One of the counters that a function keeps itself; 0 if it has none of that name and label.
-    pub fn own(&self, id: u16, name: &str, label: &str) -> u64 {
+    /// One of the counters that a function keeps itself; `None` if it is not shown.
+    pub fn own(&self, id: u16, name: &str, label: &str) -> Option<u64> {
         let id = format!("{id:#06x}");
         let functions = self.0["functions"].as_array().unwrap();
-        let function = functions.iter().find(|function| function["id"] == id);
-        let counters = function.and_then(|function| function["counters"].as_array());
+        let function = functions.iter().find(|function| function["id"] == id)?;
+        let counters = function["counters"].as_array().unwrap();
         let wanted = |counter: &&Value| counter["name"] == name && counter["label"] == label;
-        let counter = counters.unwrap().iter().find(wanted);
-        counter.map_or(0, |counter| number(&counter["value"], name))
+        let counter = counters.iter().find(wanted)?;
+        Some(number(&counter["value"], name))
     }
 
     /// Fails unless every flow that was accepted is accounted for: it lives, or one counter says

@@ -4,12 +4,18 @@
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
 mod balance;
+mod compress;
 mod exec;
+mod firewall;
 #[path = "../modules/mod.rs"]
 mod fixtures;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod meter;
 mod own;
+mod pairs;
 mod readme;
+mod record;
+mod rewrite;
 mod seal;
 mod throttle;

@@ -1,19 +1,12 @@
 //! What a function counts itself, as `status --json` tells it.
 
 use crate::harness::proxy::Proxy;
+use crate::harness::status::Status;
 use crate::harness::wait_for;
 
 /// The counter of this name and label of function `id`; `None` if it is not shown.
 pub fn own(proxy: &Proxy, id: u16, name: &str, label: &str) -> Option<u64> {
-    let status = proxy.json("status");
-    let id = format!("{id:#06x}");
-    let functions = status["functions"].as_array().unwrap();
-    let function = functions.iter().find(|function| function["id"] == id)?;
-    let counters = function["counters"].as_array().unwrap();
-    let counter = counters
-        .iter()
-        .find(|counter| counter["name"] == name && counter["label"] == label)?;
-    counter["value"].as_u64()
+    Status::of(proxy).own(id, name, label)
 }
 
 /// Waits until function `id` has counted each of `expected`, by name and label.

@@ -15,6 +15,7 @@ use crate::harness::proxy::{PROGRAM, Proxy, base_config, modules};
 use crate::harness::status::Status;
 use crate::harness::talk::Talk;
 use crate::harness::{PREFIX, lab};
+use crate::readme::example;
 
 fn reload(proxy: &Proxy) {
     to_end(&mut proxy.command("reload")).with(0);
@@ -63,7 +64,7 @@ fn keys_are_changed_by_a_reload_and_old_flows_go_on() {
     server.report().end.unwrap_err();
     let p2_says = Status::of(&p2);
     let p1_says = Status::of(&p1);
-    let unauthentic = |status: &Status, id| status.own(id, "unauthentic_flows", "");
+    let unauthentic = |status: &Status, id| status.own(id, "unauthentic_flows", "").unwrap();
     assert_eq!(unauthentic(&p1_says, SEAL) + unauthentic(&p2_says, OPEN), 1);
 
     for talk in [old, still_old, new] {
@@ -98,6 +99,10 @@ fn check_tells_all_that_is_wrong_with_keys_and_their_file() {
     let key = fresh_key();
     let good = format!("7 {key}\n");
     check(&config(0o600, &good, "")).with(0);
+    let keys = workdir.path().join("keys").display().to_string();
+    let section = example("seal").replace("/etc/srv6pipes.keys", &keys);
+    let path = workdir.write("example.conf", &(base.clone() + &section));
+    check(&path.unwrap()).with(0);
 
     let path = config(0o640, &good, "option cipher 'rot13'");
     let told = check(&path).with(1).stderr;

@@ -87,15 +87,12 @@ fn prepare(terms: &Terms) -> io::Result<()> {
 fn start(shared: &Shared, terms: &Terms, request: Request) -> io::Result<()> {
     let mut child = command(terms, &request).spawn()?;
     let pid = Pid::from_child(&child);
-    let flow = request.seat.flow;
     let started = watch(shared, &mut child, pid, request);
     if started.is_err() {
         kill(pid);
         // It is killed: this takes no time.
         let _reaped = child.wait();
     }
-    // Also for what happened before anybody watched.
-    shared.waker.wake(flow);
     started
 }
 
@@ -164,7 +161,8 @@ fn watch(
     for pipe in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
         rustix::io::ioctl_fionbio(pipe, true)?;
     }
-    // The watcher, which looks up whom an event concerns, waits until all is in its place.
+    // The watcher, which looks up whom an event concerns, waits until all is in its place. The
+    // first event, room in stdin, comes at once and wakes the flow.
     let mut table = lock(&shared.table);
     let id = request.seat.id;
     let add = |fd, what, flags| epoll::add(&shared.epoll, fd, token(id, what), flags);
@@ -186,7 +184,6 @@ fn watch(
         .insert(id, Watched::new(request, pidfd, stderr));
     table.live += 1;
     shared.counted.started_children.one();
-    shared.counted.live_children.set(table.live);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod clean;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -261,9 +262,7 @@ fn a_program_that_reads_nothing_stops_its_sender_and_goes_with_its_flow() {
             })
         });
     }
-    wait_for("the permit", || {
-        exec.permits.load(std::sync::atomic::Ordering::Relaxed) == 0
-    });
+    wait_for("the permit", || exec.permits.load(Ordering::Relaxed) == 0);
     assert_eq!(lock(&exec.children.shared().table).children.len(), 0);
 }
 
@@ -284,6 +283,19 @@ fn who_closes_its_output_and_stays_has_failed() {
     // A moment is forgiven.
     let late = shell("echo done; exec >&-; cat; sleep 0.1");
     assert_eq!(filter(&late, b"x").unwrap(), b"done\n");
+}
+
+#[test]
+fn a_child_that_has_ended_is_none_though_its_flow_goes_on() {
+    let exec = make(&["head", "-c", "1"], &["cat"], &[("max_children", "2")]);
+    let mut flow = begin(&exec);
+    let mut stream = Stream::new(UP, b"xyz", 3, 9);
+    carry(&mut flow, &mut [&mut stream]).unwrap();
+    assert_eq!(exec.permits.load(Ordering::Relaxed), 1);
+    assert_eq!(lock(&exec.children.shared().table).live, 0);
+    let mut other = Stream::new(DOWN, b"and on", 9, 9);
+    carry(&mut flow, &mut [&mut other]).unwrap();
+    assert_eq!(other.output, b"and on");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{Cipher, KEY, Keyed};
 use crate::hello::HELLO;
+use crate::refusal::Refusal;
 
 /// What both ends know and nobody else; wiped from memory on drop, and shown to nobody.
 #[derive(Default)]
@@ -65,17 +66,23 @@ impl Schedule {
     }
 
     /// The cipher of one direction. `addresses` is empty if they do not matter.
-    pub fn key(&self, cipher: Cipher, direction: Direction, addresses: &[u8]) -> Keyed {
+    ///
+    /// # Errors
+    /// Never: HKDF has none for a key as short as this. But nothing may be sealed without one.
+    pub fn key(
+        &self,
+        cipher: Cipher,
+        direction: Direction,
+        addresses: &[u8],
+    ) -> Result<Keyed, Refusal> {
         let direction: &[u8] = match direction {
             Direction::Upstream => b"upstream",
             Direction::Downstream => b"downstream",
         };
         let mut key = Zeroizing::new([0; KEY]);
-        // Its only error is a key longer than 255 hashes.
-        let expanded = self
-            .0
-            .expand_multi_info(&[LABEL, direction, addresses], key.as_mut_slice());
-        debug_assert!(expanded.is_ok());
-        Keyed::new(cipher, &key)
+        self.0
+            .expand_multi_info(&[LABEL, direction, addresses], key.as_mut_slice())
+            .map_err(|_| Refusal::Exhausted)?;
+        Ok(Keyed::new(cipher, &key))
     }
 }

@@ -190,8 +190,8 @@ impl Greeting {
         let addresses = schedule::addresses(flow);
         let addresses = if ours.addresses { &addresses[..] } else { &[] };
         Ok(State::Talking {
-            sealer: Sealer::new(schedule.key(cipher, out, addresses)),
-            opener: Opener::new(schedule.key(cipher, back, addresses)),
+            sealer: Sealer::new(schedule.key(cipher, out, addresses)?),
+            opener: Opener::new(schedule.key(cipher, back, addresses)?),
         })
     }
 

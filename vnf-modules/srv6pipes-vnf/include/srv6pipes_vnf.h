@@ -117,7 +117,8 @@ struct srv6pipes_counters {
     struct srv6pipes_counter *(*open)(const struct srv6pipes_host *host, const char *name,
                                       const char *label);
 
-    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored. */
+    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored.  Adding is modulo 2^64:
+     * 0 - n takes n away again. */
     void (*add)(struct srv6pipes_counter *counter, uint64_t n);
     void (*set)(struct srv6pipes_counter *counter, uint64_t n);
 
@@ -282,7 +283,9 @@ struct srv6pipes_func {
      * Returns 0, or another number to refuse: the configuration is then not taken, the number is
      * told to the operator if there is no complaint (log the reason), and neither func_spawn nor
      * func_deinit is called.
-     * `srv6pipes check` calls it too, and func_deinit after it; no flow comes in between. */
+     * `srv6pipes check` calls it too, in a process of its own, and func_deinit after it; no flow
+     * comes in between.  There, and at a reload, the state that serves flows now lives on beside
+     * the new one: what both would write to (a file, a port) is for func_spawn to open. */
     int (*func_init)(const struct srv6pipes_setup *setup, void **function_state);
 
     /* [worker-thread]

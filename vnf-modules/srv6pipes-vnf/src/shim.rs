@@ -97,11 +97,11 @@ pub const fn last() -> abi::Func {
 const STRUCT_SIZE: u32 = size_of::<abi::Func>() as u32;
 
 unsafe extern "C" fn init<F: Function>(
-    setup: *const abi::Setup,
+    of_host: *const abi::Setup,
     function_state: *mut *mut c_void,
 ) -> c_int {
     // SAFETY: null, or the host's structure, valid until this call returns.
-    let Some(setup) = (unsafe { setup.as_ref() }) else {
+    let Some(setup) = (unsafe { of_host.as_ref() }) else {
         return BAD_CALL;
     };
     // SAFETY: null, or the host's structure, which lives as long as the process.
@@ -124,7 +124,7 @@ unsafe extern "C" fn init<F: Function>(
         }
         Ok(Err(complaints)) => {
             for complaint in complaints {
-                complain(setup, log, &complaint);
+                complain(of_host, setup, log, &complaint);
             }
             REFUSED
         }
@@ -133,8 +133,9 @@ unsafe extern "C" fn init<F: Function>(
     }
 }
 
-/// Tells the operator.
-fn complain(setup: &abi::Setup, log: Log, complaint: &Complaint) {
+/// Tells the operator. The host gets the pointer it gave, `of_host`, and not one of `setup`, which
+/// would lead to the structure we know and no further: the host's may be longer.
+fn complain(of_host: *const abi::Setup, setup: &abi::Setup, log: Log, complaint: &Complaint) {
     let Some(complain) = setup.complain else {
         return log.error(complaint);
     };
@@ -143,8 +144,8 @@ fn complain(setup: &abi::Setup, log: Log, complaint: &Complaint) {
         _ => ptr::null(),
     };
     let text = c_text(complaint);
-    // SAFETY: the header: during func_init, with an option of `setup` or NULL, and a text.
-    unsafe { complain(setup, option, text.as_ptr()) };
+    // SAFETY: the header: during func_init, with one of its options or NULL, and a text.
+    unsafe { complain(of_host, option, text.as_ptr()) };
 }
 
 unsafe extern "C" fn spawn<F: Function>(

@@ -1,0 +1,60 @@
+//! `srv6pipes module …`: from the words to what they are about.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::app::{Told, tell};
+use crate::cli::module::{Check, Command, Module};
+use crate::module::check;
+use crate::module::open::Named;
+
+/// Does what the words say.
+pub fn main(module: Module) -> Result<(), Told> {
+    match module.command {
+        Command::Check(words) => check(words),
+    }
+}
+
+fn check(words: Check) -> Result<(), Told> {
+    let sample = words.sample.map(read).transpose()?;
+    let (argument, options) = (words.argument, words.option);
+    let inverse = words.inverse.map(|name| Named {
+        name,
+        argument: words.inverse_argument.unwrap_or(argument),
+        options: or(words.inverse_option, &options),
+    });
+    let options = check::Options {
+        file: words.file,
+        function: words.function,
+        argument,
+        options,
+        inverse,
+        sample,
+        cases: words.case,
+        patience: Duration::from_secs(words.patience.max(1).into()),
+        json: words.json,
+    };
+    match check::run(&options, &mut io::stdout()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Told),
+        Err(error) => Err(tell(&error)),
+    }
+}
+
+/// What is said of one function holds for its inverse if nothing is said of that.
+fn or(own: Vec<(String, String)>, otherwise: &[(String, String)]) -> Vec<(String, String)> {
+    if own.is_empty() {
+        otherwise.to_vec()
+    } else {
+        own
+    }
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, Told> {
+    fs::read(&path).map_err(|error| {
+        log::error!("read {}: {error}", path.display());
+        Told
+    })
+}

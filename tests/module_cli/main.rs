@@ -1,0 +1,8 @@
+//! `srv6pipes module`, as those who write modules use it: no network, and no root.
+
+#[path = "../modules/mod.rs"]
+mod modules;
+
+mod check;
+mod program;
+mod refused;
