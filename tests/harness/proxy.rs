@@ -76,11 +76,13 @@ impl Proxy {
     /// As [`start`](Self::start), with a configuration all of its own.
     pub fn start_as(lab: &Lab, i: usize, config: impl FnOnce(&Workdir) -> String) -> Self {
         let workdir = Workdir::new(PREFIX).unwrap();
-        let config = config(&workdir);
         // All of them with their debugging information would be dozens of megabytes. What every
-        // test may change its configuration to is there in any case.
-        let wanted = |name: &str| config.contains(name) || BASIC.contains(&name);
-        workdir.copy_modules(&modules(), wanted).unwrap();
+        // test may change its configuration to is there in any case, before it makes its own.
+        let basic = |name: &str| BASIC.contains(&name);
+        workdir.copy_modules(&modules(), basic).unwrap();
+        let config = config(&workdir);
+        let named = |name: &str| config.contains(name) && !basic(name);
+        workdir.copy_modules(&modules(), named).unwrap();
         let config = workdir.write("proxy.conf", &config).unwrap();
         let daemon = Daemon::start(Path::new(PROGRAM), lab.proxy(i), &config).unwrap();
         let mut proxy = Self {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+mod balance;
 mod compress;
 mod exec;
 mod firewall;

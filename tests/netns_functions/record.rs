@@ -306,27 +306,29 @@ fn a_full_disk_stops_the_recording_and_no_flow() {
 }
 
 fn full_and_free_again(lab: &Lab, folder: &Path) {
-    let proxy = record(
-        lab,
-        folder,
-        "option file_bytes '65536'\noption queue_bytes '4194304'",
-    );
+    let proxy = record(lab, folder, "");
     let server = Server::start(lab.server(), 7, Habit::Echo);
     let talk = |bytes: &[u8]| {
         let stream = connect(lab.client(), server.address()).unwrap();
         assert!(exchange(&stream, bytes).unwrap() == bytes);
     };
-    let bytes = noise::bytes(5, 500_000);
-    talk(&bytes);
     let own = |name| own(&proxy, 1, name, "").unwrap();
-    wait_for("the disk to be full", || {
-        (own("failed_writes") > 0).then_some(())
-    });
-    talk(&bytes);
-    wait_for("every byte to be counted", || {
-        (own("recorded_bytes") + own("dropped_bytes") == 2_000_000).then_some(())
-    });
-    assert!(own("recorded_bytes") > 100_000, "{}", own("recorded_bytes"));
+    let mut said = 0;
+    let mut say = |length: usize| {
+        talk(&noise::bytes(5, length));
+        said += 2 * length as u64;
+        wait_for("every byte to be counted", || {
+            (own("recorded_bytes") + own("dropped_bytes") == said).then_some(())
+        });
+    };
+    // The file grows, and in the middle of a write there is no more room.
+    while own("failed_writes") == 0 {
+        say(12_000);
+    }
+    for _ in 0..5 {
+        say(100_000);
+    }
+    assert!(own("recorded_bytes") > 100_000 && own("dropped_bytes") > 500_000);
     let warnings = || {
         proxy
             .log()
@@ -346,12 +348,23 @@ fn full_and_free_again(lab: &Lab, folder: &Path) {
         "what counts as recorded can be read"
     );
 
-    let before = own("recorded_bytes");
-    wait_for("it to record again", || {
+    wait_for("the log to say that it records again", || {
+        for file in files(folder) {
+            fs::remove_file(file).unwrap();
+        }
         talk(b"is there room now?");
-        (own("recorded_bytes") > before).then_some(())
+        proxy.log().contains("recording goes on").then_some(())
     });
-    assert!(proxy.log().contains("recording goes on"));
     assert_eq!(warnings(), 1);
+    // A file that was removed while it was being written is not written any longer.
+    let file = wait_for("a file", || files(folder).pop());
+    fs::remove_file(&file).unwrap();
+    talk(b"into the next file");
+    wait_for("it to be in another file", || {
+        let bytes = fs::read(files(folder).pop()?).unwrap();
+        let words = b"into the next file";
+        bytes.windows(words.len()).any(|w| w == words).then_some(())
+    });
+    assert!(!file.exists());
     counted(&proxy, &[("live_flows", 0), ("broken_function_flows", 0)]).assert_adds_up();
 }

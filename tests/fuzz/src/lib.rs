@@ -128,6 +128,9 @@ fn without_lines(mut config: Config) -> Config {
     let lines = lines.chain(config.policies.iter_mut().map(|section| &mut section.line));
     let lines = lines.chain(config.returns.iter_mut().map(|section| &mut section.line));
     lines.for_each(|line| *line = 0);
+    let functions = config.functions.iter_mut();
+    let options = functions.flat_map(|function| &mut function.options);
+    options.for_each(|option| option.line = 0);
     config
 }
 

@@ -59,7 +59,8 @@ struct Counted {
 #[derive(Debug)]
 pub struct BalanceFlow {
     function: Arc<Shared>,
-    index: usize,
+    /// Which of the targets; `None` if the host did not ask.
+    index: Option<usize>,
     /// What was taken off its target's share for it, bytes.
     charged: u64,
     /// What is counted of it, bytes.
@@ -70,6 +71,8 @@ impl Function for Balance {
     const NAME: &CStr = c"balance";
     const SUMMARY: &CStr = c"chooses one of several servers, or of several proxies";
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
+    /// To say at once that it passes: not PASS_AT_ONCE, for without a spawn there is no report.
+    const SPEAKS_FIRST: bool = true;
     const ROUTES: bool = true;
     type Flow = BalanceFlow;
 
@@ -160,11 +163,12 @@ impl Function for Balance {
     }
 
     fn spawn(&self, flow: &FlowInfo) -> Result<BalanceFlow, Reason> {
-        let choice = Choice::of(flow.choice).ok_or("the host has not asked where it goes")?;
+        let choice = Choice::of(flow.choice);
+        let charge = choice.map_or(0, |choice| choice.charge);
         Ok(BalanceFlow {
             function: Arc::clone(&self.0),
-            index: choice.index,
-            charged: u64::try_from(choice.charge).unwrap_or(0),
+            index: choice.map(|choice| choice.index),
+            charged: u64::try_from(charge).unwrap_or(0),
             counted: 0,
         })
     }
@@ -202,10 +206,13 @@ impl Flow for BalanceFlow {
 
     /// The flow's bytes are known late: at the operator's questions, and at its end.
     fn report(&mut self, report: &Report) {
+        let place = self.index;
+        let Some((index, counted)) = place.and_then(|n| Some((n, self.function.targets.get(n)?)))
+        else {
+            return;
+        };
         let moved = report.upstream_out.saturating_add(report.downstream_out);
-        self.function.targets[self.index]
-            .moved
-            .add(moved.saturating_sub(self.counted));
+        counted.moved.add(moved.saturating_sub(self.counted));
         self.counted = moved;
         // What was charged is not given back before it is certain that the flow moves less.
         if moved <= self.charged && !report.last {
@@ -214,7 +221,7 @@ impl Flow for BalanceFlow {
         let beyond = signed(moved).saturating_sub(signed(self.charged));
         self.charged = moved;
         let mut pool = self.function.pool();
-        pool.moved(self.index, beyond);
+        pool.moved(index, beyond);
         if report.last {
             pool.learn(signed(moved));
         }

@@ -293,6 +293,14 @@ fn a_pattern_is_found_over_every_cut_and_only_its_prefix_waits() {
 }
 
 #[test]
+fn what_waits_is_not_searched_twice() {
+    let make = || flow(&[("block_pattern", "aa")]);
+    for stream in [&b"ababab"[..], b"xaxa"] {
+        assert_eq!(in_every_way(make, stream, true), End::Passes(stream.len()));
+    }
+}
+
+#[test]
 fn patterns_are_looked_for_in_the_first_bytes_only() {
     let options = [("block_pattern", "evil"), ("inspect_bytes", "64")];
     let make = || flow(&options);

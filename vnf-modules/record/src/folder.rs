@@ -19,6 +19,8 @@ pub struct Folder {
     path: PathBuf,
     /// `record-0001-`: the recordings of one function.
     prefix: String,
+    /// The number of the last file that was made: no other one gets it, also if that is removed.
+    last: u64,
 }
 
 /// Why a folder is not written to.
@@ -77,7 +79,11 @@ impl Folder {
             }
         }
         let prefix = format!("record-{function_id:04x}-");
-        Ok(Self { path, prefix })
+        Ok(Self {
+            path,
+            prefix,
+            last: 0,
+        })
     }
 
     /// Where it is.
@@ -90,17 +96,22 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn create(&self) -> io::Result<(File, PathBuf)> {
-        let last = self.numbers()?.into_iter().max();
-        let mut number = last.map_or(1, |last| last + 1);
+    pub fn create(&mut self) -> io::Result<(File, PathBuf)> {
+        let last = self.numbers()?.into_iter().max().unwrap_or_default();
+        let mut number = self.last.max(last);
         loop {
+            number += 1;
             let path = self.path_of(number);
             let mut options = OpenOptions::new();
             // create_new: no link that somebody may have put there is followed.
             let file = options.write(true).create_new(true).mode(FILE_MODE);
             match file.open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                file => return file.map(|file| (file, path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                file => {
+                    let file = file?;
+                    self.last = number;
+                    return Ok((file, path));
+                }
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The thread that turns events into files: rotation, and what happens when a disk is full.
 
-use std::fs::File;
+use std::fmt;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::segment::{self, Header, MAX_PAYLOAD};
 
 /// After a failure nothing is tried for so long.
 pub const PAUSE: Duration = Duration::from_secs(1);
+/// After a failure it has to go well for so long until the operator is told that it does: a disk
+/// that is nearly full takes one piece and not the next.
+pub const SETTLED: Duration = Duration::from_secs(5);
 /// Blocks are written when there are so many bytes of them, and at the end of a batch.
 const PIECE: usize = 256 << 10;
 /// In every file, for whoever opens it.
@@ -61,6 +65,8 @@ pub struct Writer {
     payload: usize,
     /// The last try failed: nothing is tried until then.
     paused: Option<Instant>,
+    /// When the operator was last told of that, and not yet of the contrary.
+    warned: Option<Instant>,
     /// When the present batch was taken.
     now: Instant,
     /// Whether the operator knows that old files cannot be removed.
@@ -78,8 +84,17 @@ struct Open {
     length: usize,
 }
 
-/// What could not be done, in the words of an operator, and why.
+/// What could not be done, with what, and why.
 struct Failure(&'static str, PathBuf, io::Error);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(what, path, error) = self;
+        let path = path.display();
+        write!(f, "cannot {what} {path}: {error}; ")?;
+        f.write_str("nothing is recorded until that works, and flows go on")
+    }
+}
 
 impl Writer {
     /// Makes no file yet: the first event does.
@@ -103,6 +118,7 @@ impl Writer {
             blocks: Vec::with_capacity(PIECE + 2 * MAX_PAYLOAD),
             payload: 0,
             paused: None,
+            warned: None,
             now: Instant::now(),
             stuck: false,
             function_id,
@@ -121,6 +137,9 @@ impl Writer {
     /// Writes all of `batch`, which is taken `now`, as far as the disk takes it.
     pub fn write(&mut self, batch: &Batch, now: Instant) {
         self.now = now;
+        // Nobody can read a file that somebody has removed, and it takes its space until the end.
+        let removed = |open: &mut Open| open.file.metadata().is_ok_and(|file| file.nlink() == 0);
+        self.file.take_if(removed);
         let mut bytes = &batch.bytes[..];
         for event in &batch.events {
             let (payload, rest) = bytes.split_at(event.payload.min(bytes.len()));
@@ -189,20 +208,23 @@ impl Writer {
         match self.write_blocks() {
             Ok(()) => {
                 self.counts.recorded.add(payload);
-                if self.paused.take().is_some() {
+                self.paused = None;
+                if self
+                    .warned
+                    .take_if(|at| *at + SETTLED <= self.now)
+                    .is_some()
+                {
                     self.log.info("recording goes on");
                 }
             }
-            Err(Failure(what, path, error)) => {
+            Err(failure) => {
                 self.counts.failed.one();
                 self.counts.dropped.add(payload);
-                if self.paused.replace(self.now + PAUSE).is_none() {
-                    let path = path.display();
-                    self.log.warn(format_args!(
-                        "cannot {what} {path}: {error}; nothing is recorded until that works, \
-                         and flows go on"
-                    ));
+                self.paused = Some(self.now + PAUSE);
+                if self.warned.is_none() {
+                    self.log.warn(failure);
                 }
+                self.warned = Some(self.now);
             }
         }
         self.blocks.clear();
@@ -221,37 +243,38 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                let path = open.path.clone();
-                self.give_back(open);
-                Err(Failure("write", path, error))
+                open.give_back();
+                Err(Failure("write", open.path, error))
             }
         }
     }
 
-    /// A write failed: what it has written of its blocks goes, so that the file ends with a whole
-    /// one.
-    fn give_back(&mut self, open: Open) {
-        if open.length == 0 {
-            // Not even the preamble is in it.
-            let _gone = std::fs::remove_file(&open.path);
-        } else if open.file.set_len(open.length as u64).is_ok() {
-            self.file = Some(open);
-        }
-    }
-
+    /// Old files go first: together they never take more than was agreed on.
     fn next_file(&mut self) -> Result<Open, Failure> {
+        if let Err(error) = self.folder.prune(self.files - 1)
+            && !std::mem::replace(&mut self.stuck, true)
+        {
+            let folder = self.folder.path().display();
+            self.log
+                .warn(format_args!("cannot remove old files in {folder}: {error}"));
+        }
         let created = self.folder.create();
         let (file, path) =
             created.map_err(|error| Failure("make a file in", self.folder.path().into(), error))?;
-        if let Err(error) = self.folder.prune(self.files) {
-            let folder = self.folder.path().display();
-            if !std::mem::replace(&mut self.stuck, true) {
-                self.log.warn(format_args!(
-                    "cannot remove old recordings in {folder}: {error}"
-                ));
-            }
-        }
         let length = 0;
         Ok(Open { file, path, length })
+    }
+}
+
+impl Open {
+    /// A write failed: what it has written of its blocks goes, so that the file ends with a whole
+    /// one, or is not there. The next one will have a file of its own: whoever makes room may well
+    /// remove this one.
+    fn give_back(&self) {
+        let _whole_or_cut_short = if self.length == 0 {
+            fs::remove_file(&self.path)
+        } else {
+            self.file.set_len(self.length as u64)
+        };
     }
 }

@@ -93,8 +93,16 @@ fn a_flow_passes_from_the_first_call_in_both_directions() {
             assert_eq!(done.unwrap(), Progress::pass(0, 0));
         }
     }
-    let unasked = balance.spawn(&FlowInfo::detached(0)).unwrap_err();
-    assert_eq!(unasked.to_string(), "the host has not asked where it goes");
+    // A host that asks nobody where it goes: the flow passes, and is nobody's.
+    let mut unasked = balance.spawn(&FlowInfo::detached(0)).unwrap();
+    let done = unasked.process(Direction::Upstream, b"x", &mut [0; 1], true);
+    assert_eq!(done.unwrap(), Progress::pass(0, 0));
+    unasked.report(&report(1000, true));
+    let odd = FlowInfo {
+        choice: u64::MAX,
+        ..FlowInfo::detached(0)
+    };
+    balance.spawn(&odd).unwrap().report(&report(1000, true));
 }
 
 /// A flow that has moved so many bytes.

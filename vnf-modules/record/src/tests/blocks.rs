@@ -164,3 +164,21 @@ fn a_packet_comes_back_as_it_was_written() {
         assert_eq!(packets(&file), [expected]);
     }
 }
+
+#[test]
+fn checksums_are_right_whatever_the_bytes_come_to() {
+    let address = "[ffff::ffff]:65535".parse().unwrap();
+    let header = Header {
+        source: address,
+        destination: address,
+        sequence: 0,
+        acknowledgment: 0,
+        flags: ACK,
+    };
+    for n in 0..500_u16 {
+        let payload = vec![0xff - n.to_le_bytes()[0]; MAX_PAYLOAD - usize::from(n) * 32];
+        let mut packet = Vec::new();
+        segment::append(&mut packet, &header, &payload);
+        assert_eq!(parse(&packet, 0, String::new()).payload, payload);
+    }
+}

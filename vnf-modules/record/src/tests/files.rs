@@ -257,6 +257,12 @@ fn a_folder_that_others_can_write_is_refused_with_the_way_out() {
         );
         fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
     }
+    // Anyone may put a file right into a folder like /tmp, but not take away one that lies in it.
+    let sticky = fs::Permissions::from_mode(0o1777);
+    fs::set_permissions(&folder.0, sticky.clone()).unwrap();
+    assert!(Folder::new(&inner, 1).is_ok());
+    fs::set_permissions(&inner, sticky).unwrap();
+    assert_eq!(refused(&inner).0, Some(0));
     let text = |path: &Path| refused(path).1;
     assert!(text(&file).ends_with("is no folder"));
     assert_eq!(text(Path::new("tmp")), "the path must begin with /");
