@@ -66,6 +66,7 @@ job_fuzz() {
 
 # As people will type them: with the release build that the README starts from.
 job_docs() {
+    tests/deps.sh test
     job_build
     tests/docs.sh "$target/release"
 }

@@ -2,7 +2,7 @@
 //!
 //! A module is a crate of type `cdylib`: it implements [`Function`] and [`Flow`] and names its
 //! functions in [`export_functions!`]. This one turns ASCII letters into capitals on the way to
-//! the server:
+//! the client:
 //!
 //! ```
 //! #![deny(unsafe_code)] // `deny`, not `forbid`: the export macro allows its own line.
@@ -14,7 +14,7 @@
 //!
 //! impl Function for Upper {
 //!     const NAME: &CStr = c"upper";
-//!     const SUMMARY: &CStr = c"ASCII capitals towards the server";
+//!     const SUMMARY: &CStr = c"ASCII capitals towards the client";
 //!     const VERSION: &CStr = srv6pipes_vnf::package_version!();
 //!     type Flow = Self;
 //!
@@ -35,7 +35,7 @@
 //!         output: &mut [u8],
 //!         end: bool,
 //!     ) -> Result<Progress, Reason> {
-//!         if direction == Direction::Downstream {
+//!         if direction == Direction::Upstream {
 //!             return Ok(Progress::pass(0, 0));
 //!         }
 //!         let n = input.len().min(output.len());
@@ -48,7 +48,7 @@
 //! srv6pipes_vnf::export_functions!(Upper);
 //! # fn main() {
 //! #     let mut out = [0; 4];
-//! #     let done = Upper.process(Direction::Upstream, b"ab!", &mut out, true).unwrap();
+//! #     let done = Upper.process(Direction::Downstream, b"ab!", &mut out, true).unwrap();
 //! #     assert_eq!((done, &out), (Progress::finished(3, 3), b"AB!\0"));
 //! # }
 //! ```
@@ -71,12 +71,6 @@ pub use module::{
     Direction, Flow, FlowInfo, Function, Progress, Reason, Report, Route, Routed, Verdict,
 };
 pub use setup::{Complaint, Given, Setup};
-
-/// The example there is compiled, too.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-#[derive(Debug)]
-pub struct Readme;
 
 /// Exports functions as `all_funcs`, in this order; each is a type that implements [`Function`].
 #[macro_export]
