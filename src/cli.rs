@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use argh::FromArgs;
 
+use crate::demo::function::Function;
+
 /// Middleboxes for bytestreams, made explicit by IPv6 Segment Routing.
 #[derive(FromArgs, Debug)]
 pub struct Cli {
@@ -119,6 +121,10 @@ pub struct Demo {
     /// folder of the stock modules (that of this program)
     #[argh(option)]
     pub modules: Option<PathBuf>,
+    /// what P1 runs instead of xor: FILE:NAME or FILE:NAME:ARGUMENT, FILE with its folder or one
+    /// of the stock modules; P2 then copies, or runs what a second --function names
+    #[argh(option)]
+    pub function: Vec<Function>,
 }
 
 /// `EX_USAGE` of sysexits.h: the words were wrong.

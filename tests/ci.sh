@@ -83,7 +83,7 @@ job_test() {
             passed, ignored, skipped }' "$log"
 }
 
-# The module ABI from both sides: the SDK's glue and the example in C, run by a checker of memory.
+# The module ABI from both sides: the SDK's glue and the template in C, run by a checker of memory.
 job_valgrind() {
     tests/deps.sh test
     local check=(valgrind --quiet --error-exitcode=1 --leak-check=full)
@@ -97,9 +97,9 @@ job_valgrind() {
     local cc=("${CC:-cc}" -std=c99 -Wall -Wextra -Wpedantic -Werror -O1 -g
         -I vnf-modules/srv6pipes-vnf/include)
     mkdir -p "$target/drive"
-    "${cc[@]}" -fPIC -shared -o "$target/drive/libxor_c.so" vnf-modules/example-c/xor.c
+    "${cc[@]}" -fPIC -shared -o "$target/drive/libupper.so" vnf-modules/template-c/upper.c
     "${cc[@]}" -o "$target/drive/drive" tests/fixtures/modules/drive.c -ldl
-    "${check[@]}" "$target/drive/drive" "$target/drive/libxor_c.so"
+    "${check[@]}" "$target/drive/drive" "$target/drive/libupper.so"
 
     # Sees what valgrind does not: the stack and the statics. RUSTC_BOOTSTRAP, since stable Rust
     # has the sanitizer but not the option for it.

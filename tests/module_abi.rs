@@ -6,10 +6,11 @@ mod modules;
 
 use std::fs;
 use std::mem::offset_of;
-use std::path::Path;
 use std::process::Command;
 
-use modules::{TempDir, compile, flow, include_dir, keep_log, logged, run, section, transform};
+use modules::{
+    TempDir, compile, flow, include_dir, keep_log, logged, run, section, templates, transform,
+};
 use srv6pipes::vnf::{Broken, Direction, Progress, Registry, Verdict};
 use srv6pipes_vnf::abi;
 
@@ -256,51 +257,54 @@ fn stock_functions_do_what_they_say() {
 }
 
 #[test]
-fn the_example_in_c_builds_and_agrees_with_the_one_in_rust() {
+fn the_templates_build_where_they_are_copied_to_and_agree() {
     let dir = TempDir::new();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("vnf-modules/example-c");
-    // As in the source tree, so that the Makefile finds the header and leaves the tree alone.
-    let (copy, include) = (dir.join("example-c"), dir.join("srv6pipes-vnf/include"));
-    fs::create_dir_all(&include).unwrap();
-    fs::create_dir(&copy).unwrap();
-    for file in ["Makefile", "xor.c"] {
-        fs::copy(example.join(file), copy.join(file)).unwrap();
+    let in_rust = templates::in_rust(dir.path(), &["build"]);
+    for module in [templates::in_c(dir.path()), in_rust] {
+        let module = module.to_str().unwrap();
+        let load = |options: &[_]| {
+            Registry::load(&[section(1, module, "upper", options)], dir.path(), None)
+        };
+        let registry = load(&[("limit", "0x4")]).unwrap();
+        let upper = registry.function(1).unwrap();
+        let mut output = [0; 3];
+        for (argument, second) in [
+            (0, Progress::pass(1, 1)),
+            (4, Progress::pass(1, 1)),
+            (5, Progress::pass(2, 2)),
+            (6, Progress::finished(2, 2)),
+        ] {
+            let mut flow = upper.spawn(&flow(argument)).unwrap();
+            let done = flow.process(Direction::Upstream, b"hello", &mut output, true);
+            assert_eq!(done, Ok(Progress::pass(0, 0)), "{module}");
+            let done = flow.process(Direction::Downstream, b"{hello", &mut output, true);
+            let first = (Ok(Progress::more(3, 3)), b"{HE");
+            assert_eq!((done, &output), first, "{module}");
+            let done = flow.process(Direction::Downstream, b"lo", &mut output, true);
+            assert_eq!(done, Ok(second), "{module}, {argument}");
+        }
+
+        let wrong = [
+            ("limit", "0"),
+            ("limit", "1000001"),
+            ("limit", "-1"),
+            ("limit", "4 "),
+            ("limit", ""),
+            ("limits", "1"),
+        ];
+        for wrong in wrong {
+            let options = [wrong, ("lemit", "1")];
+            let errors = load(&options).unwrap_err();
+            let lines = errors.iter().map(|error| (error.line, error.to_string()));
+            let lines: Vec<_> = lines.collect();
+            let text = if wrong.0 == "limit" {
+                "option 'limit': must be a number from 1 to 1000000"
+            } else {
+                "option 'limits': no such option"
+            };
+            assert!(lines[0].1.ends_with(text), "{module}: {lines:?}");
+            assert!(lines[1].1.ends_with("option 'lemit': no such option"));
+            assert_eq!((lines[0].0, lines[1].0, lines.len()), (11, 12, 2));
+        }
     }
-    fs::copy(
-        include_dir().join("srv6pipes_vnf.h"),
-        include.join("srv6pipes_vnf.h"),
-    )
-    .unwrap();
-    run(Command::new("make")
-        .arg("-C")
-        .arg(&copy)
-        .arg("CFLAGS=-O2 -Werror"));
-    fs::rename(copy.join("libxor_c.so"), dir.join("libxor_c.so")).unwrap();
-    modules::trustworthy(&dir.join("libxor_c.so"));
-
-    let sections = [section(1, "libxor_c.so", "xor", &[("mask", "0x0f")])];
-    let registry = Registry::load(&sections, dir.path(), None).unwrap();
-    let mut xor = registry
-        .function(1)
-        .unwrap()
-        .spawn(&flow(42 ^ 0x0f))
-        .unwrap();
-    let mut output = [0; 5];
-    let done = xor.process(Direction::Upstream, b"hello", &mut output, true);
-    assert_eq!((done, &output), (Ok(Progress::finished(5, 5)), b"BOFFE"));
-
-    let wrong = [("mask", "256"), ("musk", "1")];
-    let sections = [section(1, "libxor_c.so", "xor", &wrong)];
-    let errors = Registry::load(&sections, dir.path(), None).unwrap_err();
-    let lines: Vec<_> = errors
-        .iter()
-        .map(|error| (error.line, error.to_string()))
-        .collect();
-    assert!(
-        lines[0]
-            .1
-            .ends_with("option 'mask': must be a number from 0 to 255")
-    );
-    assert!(lines[1].1.ends_with("option 'musk': no such option"));
-    assert_eq!((lines[0].0, lines[1].0, lines.len()), (11, 12, 2));
 }

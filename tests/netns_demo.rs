@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "this is a test, helpers included")]
 
 mod harness;
+mod modules;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use harness::proxy::{PROGRAM, modules};
+use harness::proxy::{PROGRAM, modules as stock};
+use modules::{TempDir, templates};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -18,9 +20,31 @@ fn demo() -> Command {
     command
         .arg("demo")
         .arg("--modules")
-        .arg(modules())
+        .arg(stock())
         .stdin(Stdio::null());
     command
+}
+
+/// Runs it to its end with functions of its caller's; exit code, standard output and error.
+fn demo_of(functions: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = demo();
+    for function in functions {
+        command.args(["--function", function]);
+    }
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(left_by(pid), [""; 0]);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 /// Namespaces and folders of the demo that process `pid` ran.
@@ -93,4 +117,67 @@ fn it_tidies_up_when_told_to_stop_half_way() {
         assert_eq!(child.wait().unwrap().code(), Some(1), "{signal}");
         assert_eq!(left_by(child.id()), [""; 0], "{signal}");
     }
+}
+
+#[test]
+fn it_runs_a_function_of_ones_own() {
+    if !harness::is_root() {
+        return;
+    }
+    let dir = TempDir::new();
+    let module = templates::in_c(dir.path());
+    let (code, out, err) = demo_of(&[&format!("{}:upper", module.display())]);
+    assert_eq!(code, Some(0), "{out}\n{err}");
+    let line = "P1 runs upper with argument 0x0, P2 runs copy with argument 0x0.";
+    assert!(out.contains(line), "{out}");
+    // Only the wire to the client has the capitals.
+    assert_eq!(out.matches("|.SERVER: NGINX/1|").count(), 1, "{out}");
+    assert_eq!(out.matches("|.Server: nginx/1|").count(), 2, "{out}");
+    let received = r#"curl received "HELLO FROM THE FAR END OF THE PIPE.\n""#;
+    assert!(out.contains(received), "{out}");
+    assert!(out.contains("the functions have changed it"), "{out}");
+    assert!(
+        out.contains("libupper.so): 3 flows, 67.1 MB in, 67.1 MB out, 0 broken"),
+        "{out}"
+    );
+}
+
+#[test]
+fn it_runs_a_pair_of_functions() {
+    if !harness::is_root() {
+        return;
+    }
+    let pair = ["libcompress.so:compress", "libcompress.so:decompress:0x0"];
+    let (code, out, err) = demo_of(&pair);
+    assert_eq!(code, Some(0), "{out}\n{err}");
+    let line = "P1 runs compress with argument 0x0, P2 runs decompress with argument 0x0.";
+    assert!(out.contains(line), "{out}");
+    assert_eq!(out.matches("-> 47 45 54 20 ").count(), 2, "{out}");
+    assert!(out.contains("Byte for byte what nginx sent."), "{out}");
+    // What the function counts itself.
+    assert!(out.contains("  packed bytes  direction=upstream"), "{out}");
+}
+
+#[test]
+fn it_says_why_a_function_cannot_be_shown() {
+    if !harness::is_root() {
+        return;
+    }
+    // nginx answers gibberish with an error that curl does not understand.
+    let (code, out, err) = demo_of(&["libxor.so:xor:1"]);
+    assert_eq!(code, Some(1), "{out}\n{err}");
+    assert!(err.contains("curl: ("), "{err}");
+    assert!(out.contains("P1 had logged:"), "{out}");
+    let (code, _, err) = demo_of(&["./libnone.so:none"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("no module ./libnone.so"), "{err}");
+    let (code, _, err) = demo_of(&["libnone.so:none"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("/libnone.so; `cargo build"), "{err}");
+    let (code, _, err) = demo_of(&["libxor.so:xor:1"; 3]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("3 functions for two proxies"), "{err}");
+    let (code, _, err) = demo_of(&["libxor.so"]);
+    assert_eq!(code, Some(64), "{err}");
+    assert!(err.contains("FILE:NAME:ARGUMENT"), "{err}");
 }

@@ -38,6 +38,7 @@ pub fn main(cli: Cli) -> ExitCode {
         }),
         Some(Command::Demo(words)) => demo::run(&demo::Options {
             modules: words.modules,
+            functions: words.function,
         })
         .map_err(|error| tell(&error)),
         Some(Command::Module(words)) => module::main(words),

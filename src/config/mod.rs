@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use schema::{Absent, CONTROL_SOCKET, SectionKind};
 
 pub use model::Config;
+pub use print::Quoted;
 pub use problem::{Problem, ProblemKind, Problems};
 
 /// How large a file may be. Ours has 4 KiB; what is larger is a mistaken path.

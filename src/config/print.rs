@@ -111,8 +111,9 @@ fn line(f: &mut Formatter<'_>, spec: &Spec, value: impl Display) -> fmt::Result 
     writeln!(f, "\t{} {} '{}'", spec.command(), spec.name, Quoted(&value))
 }
 
-/// Single quotes know no escape: each is written outside of them.
-struct Quoted<'a>(&'a str);
+/// What stands between single quotes. They know no escape: each is written outside of them.
+#[derive(Debug)]
+pub struct Quoted<'a>(pub &'a str);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

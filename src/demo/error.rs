@@ -13,8 +13,12 @@ use crate::demo::{daemon, namespace, program, sniff, webserver, workdir};
 pub enum Error {
     /// Namespaces, routes and transparent sockets are root's.
     NotRoot,
-    /// The xor module is not where it was looked for.
+    /// A stock module is not where it was looked for.
     NoModule(PathBuf),
+    /// There is no such file that could be a module.
+    NoFile(PathBuf),
+    /// So many functions were named, more than there are proxies.
+    TooManyFunctions(usize),
     /// Ctrl-C or `SIGTERM`.
     Interrupted,
     /// A program is missing or failed.
@@ -67,9 +71,14 @@ impl fmt::Display for Error {
                 let path = path.display();
                 write!(
                     f,
-                    "no module {path}; `cargo build --release` makes it, --modules DIR says where it is"
+                    "no module {path}; `cargo build --release` makes the stock ones, --modules DIR says where they are, and a file elsewhere is named with its folder: ./FILE:NAME"
                 )
             }
+            Self::NoFile(path) => write!(f, "no module {}", path.display()),
+            Self::TooManyFunctions(count) => write!(
+                f,
+                "{count} functions for two proxies: give --function twice at most, first P1's"
+            ),
             Self::Interrupted => f.write_str("interrupted; everything is tidied up"),
             Self::Program(error) => error.fmt(f),
             Self::Namespace(error) => error.fmt(f),
@@ -110,6 +119,8 @@ impl std::error::Error for Error {
             Self::Signals(source) | Self::Output(source) => Some(source),
             Self::NotRoot
             | Self::NoModule(_)
+            | Self::NoFile(_)
+            | Self::TooManyFunctions(_)
             | Self::Interrupted
             | Self::Late { .. }
             | Self::Wrong(_) => None,

@@ -39,24 +39,8 @@ impl Drop for Mortal {
 /// # Errors
 /// When curl fails or needs more than two minutes, or somebody interrupts.
 pub fn fetch(namespace: &Namespace, url: &str, interrupt: &Interrupt) -> Result<Fetched, Error> {
-    let mut curl = namespace.command("curl");
-    curl.args([
-        "--silent",
-        "--show-error",
-        "--fail",
-        "--noproxy",
-        "*",
-        "--max-time",
-        "120",
-    ]);
-    curl.args([
-        "--write-out",
-        "%{stderr}%{size_download} %{speed_download}",
-        url,
-    ]);
-    curl.stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut curl = curl(namespace, url, "120");
+    curl.args(["--write-out", "%{stderr}%{size_download} %{speed_download}"]);
     let mut curling = start(&mut curl)?;
     let body = curling
         .0
@@ -91,6 +75,32 @@ pub fn fetch(namespace: &Namespace, url: &str, interrupt: &Interrupt) -> Result<
         (false, ..) => Err(failed(&sum, summed, String::new())),
         _ => Err(failed(&curl, curled, said)),
     }
+}
+
+/// Fetches `url` from inside `namespace`: the body, which must be small enough for a pipe.
+///
+/// # Errors
+/// When curl fails or needs more than twenty seconds, or somebody interrupts.
+pub fn body(namespace: &Namespace, url: &str, interrupt: &Interrupt) -> Result<String, Error> {
+    let mut curl = curl(namespace, url, "20");
+    let mut curling = start(&mut curl)?;
+    let status = wait(&mut curling, interrupt)?;
+    if !status.success() {
+        let said = text(curling.0.stderr.as_mut())?;
+        return Err(failed(&curl, status, said));
+    }
+    text(curling.0.stdout.as_mut())
+}
+
+/// A curl that gives up after so many `seconds`.
+fn curl(namespace: &Namespace, url: &str, seconds: &str) -> Command {
+    let mut curl = namespace.command("curl");
+    curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*"]);
+    curl.args(["--max-time", seconds, url]);
+    curl.stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    curl
 }
 
 /// SHA-256 of a file, hexadecimal.

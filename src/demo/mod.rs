@@ -1,6 +1,7 @@
 //! `srv6pipes demo`: the chain of the thesis's figure 3.1 on this machine, with nothing but this
 //! binary and stock programs. A flow goes client, P1, P2, server; both proxies run `xor`, so the
-//! middle wire carries gibberish and the outer two the clear text.
+//! middle wire carries gibberish and the outer two the clear text. Or they run what the words name,
+//! and whoever looks on judges.
 //!
 //! ```text
 //!  run ─▶ lab (namespaces, veths, routes) ─▶ daemon ×2, webserver ─▶ fetch + sniff ─▶ picture
@@ -12,42 +13,38 @@ pub mod daemon;
 pub mod error;
 pub mod fetch;
 pub mod frame;
+pub mod function;
 pub mod interrupt;
 pub mod lab;
 pub mod namespace;
 pub mod picture;
+mod play;
 pub mod program;
 pub mod sniff;
 pub mod webserver;
 pub mod workdir;
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::net::Ipv6Addr;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
 
+use crate::config::Quoted;
 use crate::demo::daemon::Daemon;
-use crate::demo::error::Finding;
+use crate::demo::function::Function;
 use crate::demo::interrupt::Interrupt;
-use crate::demo::lab::{CLIENT, Lab};
-use crate::demo::picture::Wire;
-use crate::demo::sniff::Tap;
-use crate::demo::webserver::{ADDRESS, Webserver};
+use crate::demo::lab::Lab;
+use crate::demo::play::Stage;
+use crate::demo::webserver::Webserver;
 use crate::demo::workdir::Workdir;
 
 pub use crate::demo::error::Error;
 
 /// Begins the names of our namespaces and of our folder.
 const PREFIX: &str = "srv6p-demo";
-/// Which function of the locators is `xor`.
-const XOR: u16 = 1;
-/// The argument of both xor functions.
-const KEY: u32 = 0x2a;
-/// Length of the large file.
-const LARGE: u64 = 64 << 20;
+/// The only function of each locator.
+const FUNCTION: u16 = 1;
 /// How long anything but the transfer may take; a loaded small machine is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two looks at a condition.
@@ -56,8 +53,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What `srv6pipes demo` can be told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Where `libxor.so` is; without it, beside the running program.
+    /// Where the stock modules are; without it, beside the running program.
     pub modules: Option<PathBuf>,
+    /// What P1 runs, then what P2 runs, instead of `xor`.
+    pub functions: Vec<Function>,
 }
 
 /// Runs the demo and prints what happens to standard output.
@@ -85,14 +84,12 @@ fn on_stage(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
         Some(folder) => folder.clone(),
         None => program.parent().unwrap_or(Path::new("/")).to_owned(),
     };
-    let module = folder.join("libxor.so");
-    if !module.is_file() {
-        return Err(Error::NoModule(module));
-    }
+    let cast = function::cast(&options.functions)?;
+    let files = cast.iter().map(|function| function.file(&folder));
+    let files = files.collect::<Result<Vec<_>, _>>()?;
 
     say("Building the network: client, P1, P2 and server, one namespace each.")?;
     let workdir = Workdir::new(PREFIX)?;
-    let modules = workdir.copy_modules(&folder, |_| true)?;
     let lab = Lab::new(
         PREFIX,
         &lab::Options {
@@ -103,8 +100,10 @@ fn on_stage(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
     say("Starting nginx at the server and srv6pipes on both proxies.")?;
     let mut webserver = Webserver::start(lab.server(), &workdir)?;
     let mut daemons = Vec::new();
-    for i in 1..=lab.proxies() {
-        let config = workdir.write(&format!("p{i}.conf"), &configuration(&lab, i, &modules))?;
+    for ((function, file), i) in cast.iter().zip(&files).zip(1..) {
+        let module = workdir.copy_module(file, &format!("p{i}"))?;
+        let text = configuration(&lab, i, &workdir, &module, &function.name);
+        let config = workdir.write(&format!("p{i}.conf"), &text)?;
         daemons.push(Daemon::start(&program, lab.proxy(i), &config)?);
     }
     let result = until(interrupt, "nginx to listen", || {
@@ -117,7 +116,18 @@ fn on_stage(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
             })
         })
     })
-    .and_then(|()| play(&lab, &webserver, interrupt));
+    .and_then(|()| {
+        let stage = Stage {
+            lab: &lab,
+            webserver: &webserver,
+            interrupt,
+        };
+        if options.functions.is_empty() {
+            stage.rehearsed(&cast)
+        } else {
+            stage.improvised(&cast, &daemons)
+        }
+    });
     match &result {
         Ok(()) => daemons
             .iter_mut()
@@ -133,124 +143,16 @@ fn on_stage(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
     result
 }
 
-/// The play itself: a small file to look at, a large one to measure.
-fn play(lab: &Lab, webserver: &Webserver, interrupt: &Interrupt) -> Result<(), Error> {
-    let segments = [1, 2].map(|i| lab::sid(i, XOR, KEY));
-    lab.steer(&segments)?;
-    say(&picture::path())?;
-    say(&format!(
-        "The client's only SRv6 configuration is one route:\n  ip -6 route add {}/128 encap seg6 mode inline segs {} ...\n",
-        ADDRESS.ip(),
-        segments.map(|sid: Ipv6Addr| sid.to_string()).join(",")
-    ))?;
-
-    let hello = webserver.root().join("hello.txt");
-    fs::write(&hello, "Hello from the far end of the pipe.\n").map_err(Error::Output)?;
-    let wires = look(lab, interrupt)?;
-    for (wire, k) in wires.iter().zip(1..) {
-        say(&format!("wire {k}:\n{}", wire.draw()))?;
-    }
-    if let Some(finding) = judge(&wires) {
-        return Err(Error::Wrong(finding));
-    }
-
-    say(&format!(
-        "Sending {} MiB of noise through both proxies.",
-        LARGE >> 20
-    ))?;
-    let large = webserver.root().join("large.bin");
-    noise(&large)?;
-    let sent = fetch::sha256(&large)?;
-    let fetched = fetch::fetch(
-        lab.client(),
-        &format!("http://{ADDRESS}/large.bin"),
-        interrupt,
-    )?;
-    say(&format!("  SHA-256 at the server  {sent}"))?;
-    say(&format!("  SHA-256 curl received  {}", fetched.sha256))?;
-    say(&format!(
-        "  {} bytes, {:.0} Mbit/s (checksums in software, everything on this machine)",
-        fetched.bytes,
-        fetched.speed * 8e-6
-    ))?;
-    if sent != fetched.sha256 {
-        return Err(Error::Wrong(Finding::Content(sent, fetched.sha256)));
-    }
-
-    let mut clients = Vec::new();
-    until(interrupt, "nginx to log two requests", || {
-        clients = webserver.clients().map_err(Error::Output)?;
-        Ok::<_, Error>(clients.len() >= 2)
-    })?;
-    if let Some(stranger) = clients.iter().find(|client| **client != CLIENT.to_string()) {
-        return Err(Error::Wrong(Finding::Address(stranger.clone())));
-    }
-    say(&format!(
-        "  nginx saw the client as {CLIENT}: the proxies kept its address.\n"
-    ))
-}
-
-/// Fetches the small file with a tap on every wire.
-fn look(lab: &Lab, interrupt: &Interrupt) -> Result<Vec<Wire>, Error> {
-    let taps = (0..=lab.proxies())
-        .map(|k| {
-            let (namespace, device) = lab.wire(k);
-            Tap::start(namespace, &device)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    fetch::fetch(
-        lab.client(),
-        &format!("http://{ADDRESS}/hello.txt"),
-        interrupt,
-    )?;
-    let mut wires = Vec::new();
-    until(
-        interrupt,
-        "the taps to hear the request and its answer",
-        || {
-            wires = taps
-                .iter()
-                .filter_map(|tap| tap.frames(|frames| Wire::new(frames, ADDRESS.port())))
-                .collect();
-            Ok::<_, Error>(wires.len() == taps.len())
-        },
-    )?;
-    let wrong = |tap: &Tap| tap.frames(|frames| frames.iter().any(|frame| !frame.checksum_ok));
-    match taps.iter().position(wrong) {
-        Some(k) => Err(Error::Wrong(Finding::Checksum(k + 1))),
-        None => Ok(wires),
-    }
-}
-
-/// The outer wires carry HTTP, the middle one does not.
-fn judge(wires: &[Wire]) -> Option<Finding> {
-    let clear =
-        |wire: &Wire| wire.request.starts_with(b"GET ") && wire.answer.starts_with(b"HTTP/");
-    let wrong = |(k, wire): (usize, &Wire)| clear(wire) == (k == 1);
-    wires
-        .iter()
-        .enumerate()
-        .position(wrong)
-        .map(|k| Finding::Text(k + 1))
-}
-
-/// Random bytes that neither the kernel nor nginx can have seen before.
-fn noise(path: &Path) -> Result<(), Error> {
-    let copied = File::open("/dev/urandom")
-        .and_then(|random| io::copy(&mut random.take(LARGE), &mut File::create(path)?));
-    copied.map(drop).map_err(Error::Output)
-}
-
 /// The configuration of proxy `i`.
-fn configuration(lab: &Lab, i: usize, modules: &Path) -> String {
-    let folder = modules.parent().unwrap_or(modules).display();
-    let modules = modules.display();
+fn configuration(lab: &Lab, i: usize, workdir: &Workdir, module: &Path, name: &str) -> String {
+    let folder = workdir.path().display();
+    let module = module.to_string_lossy();
+    let (module, name) = (Quoted(&module), Quoted(name));
     let locator = lab::locator(i);
     let device = lab.device_to_client(i);
     format!(
         "config srv6pipes 'main'
 \toption enabled '1'
-\toption module_dir '{modules}'
 \toption control_socket '{folder}/p{i}.sock'
 
 config locator 'p{i}'
@@ -258,9 +160,9 @@ config locator 'p{i}'
 \tlist device '{device}'
 
 config function
-\toption id '{XOR}'
-\toption module 'libxor.so'
-\toption name 'xor'
+\toption id '{FUNCTION}'
+\toption module '{module}'
+\toption name '{name}'
 "
     )
 }

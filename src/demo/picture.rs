@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use crate::demo::frame::{Frame, flag};
 use crate::demo::lab::{CLIENT, SERVER, locator};
 
-/// Bytes shown of each direction.
+/// Bytes in a line.
 const SHOWN: usize = 16;
 
 /// The chain with two proxies.
@@ -18,7 +18,6 @@ pub fn path() -> String {
   +----------+      +--------------+     +--------------+     +----------+
   | {CLIENT:<9}|--1---|{p1:^14}|--2--|{p2:^14}|--3--| {SERVER:<9}|
   +----------+      +--------------+     +--------------+     +----------+
-             plain                 xor 2a               plain
 "
     )
 }
@@ -64,24 +63,26 @@ impl Wire {
         })
     }
 
-    /// Three lines of text.
-    pub fn draw(&self) -> String {
+    /// The segments, then at most `rows` lines of each direction.
+    pub fn draw(&self, rows: usize) -> String {
         let segments: Vec<_> = self.segments.iter().map(Ipv6Addr::to_string).collect();
         let srh = match segments.as_slice() {
             [_] => "no SRH".to_owned(),
             _ => format!("SRH [{}]", segments.join(", ")),
         };
-        format!(
-            "    {srh}\n    -> {}\n    <- {}\n",
-            dump(&self.request),
-            dump(&self.answer)
-        )
+        let mut text = format!("    {srh}\n");
+        for (arrow, bytes) in [("->", &self.request), ("<-", &self.answer)] {
+            for (row, line) in bytes.chunks(SHOWN).take(rows).enumerate() {
+                let arrow = if row == 0 { arrow } else { "" };
+                let _infallible = writeln!(text, "    {arrow:2} {}", dump(line));
+            }
+        }
+        text
     }
 }
 
-/// The first bytes, hexadecimal and as text.
-fn dump(bytes: &[u8]) -> String {
-    let shown = &bytes[..bytes.len().min(SHOWN)];
+/// At most [`SHOWN`] bytes, hexadecimal and as text.
+fn dump(shown: &[u8]) -> String {
     let mut line = String::new();
     for byte in shown {
         let _infallible = write!(line, "{byte:02x} ");
@@ -108,7 +109,18 @@ mod tests {
         let line = dump(b"GET /\r\n");
         assert!(line.starts_with("47 45 54 20 2f 0d 0a  "));
         assert!(line.ends_with(" |GET /..|"));
-        assert_eq!(dump(&[b'a'; 40]).len(), 3 * SHOWN + SHOWN + 3);
+        let wire = Wire {
+            segments: vec![SERVER],
+            request: vec![b'a'; 40],
+            answer: b"b".to_vec(),
+        };
+        let text = wire.draw(2);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert_eq!(lines[0], "    no SRH");
+        assert!(lines[1].starts_with("    -> 61 "), "{text}");
+        assert!(lines[2].starts_with("       61 "), "{text}");
+        assert!(lines[3].ends_with(" |b|"), "{text}");
     }
 
     #[test]

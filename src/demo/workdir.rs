@@ -108,14 +108,32 @@ impl Workdir {
                 continue;
             };
             if name.starts_with("lib") && name.ends_with(".so") && wanted(name) {
-                let copy = modules.join(name);
-                fs::copy(&path, &copy)
-                    .and_then(|_| fs::set_permissions(&copy, Permissions::from_mode(0o600)))
-                    .map_err(about(&path))?;
+                copy(&path, &modules.join(name))?;
             }
         }
         Ok(modules)
     }
+
+    /// Copies one module into the folder `to`, and returns the copy's path.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn copy_module(&self, module: &Path, to: &str) -> Result<PathBuf, Error> {
+        let folder = self.path.join(to);
+        let name = module.file_name().unwrap_or(module.as_os_str());
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(about(&folder))?;
+        let to = folder.join(name);
+        copy(module, &to).map(|()| to)
+    }
+}
+
+fn copy(module: &Path, to: &Path) -> Result<(), Error> {
+    fs::copy(module, to)
+        .and_then(|_| fs::set_permissions(to, Permissions::from_mode(0o600)))
+        .map_err(about(module))
 }
 
 impl Drop for Workdir {

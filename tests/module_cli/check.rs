@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::modules::{TempDir, compile, copy_rust_modules, include_dir, run, trustworthy};
+use crate::modules::{TempDir, compile, copy_rust_modules, include_dir, run, templates};
 use crate::program::{Ended, end, program};
 
 pub fn check<W: AsRef<OsStr>>(file: &Path, words: impl IntoIterator<Item = W>) -> Ended {
@@ -338,17 +338,30 @@ fn a_function_that_routes_is_asked_where_to() {
 }
 
 #[test]
-fn the_example_in_c_is_right() {
+fn the_templates_are_right() {
     let dir = TempDir::new();
-    let source = include_dir().join("../../example-c/xor.c");
-    let module = dir.join("libxor_c.so");
-    run(Command::new("cc")
-        .args(["-std=c99", "-O2", "-fPIC", "-shared", "-o"])
-        .arg(&module)
-        .arg("-I")
-        .arg(include_dir())
-        .arg(source));
-    trustworthy(&module);
-    let ended = check(&module, ["--argument", "42"]);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // Its unit tests, too.
+    templates::in_rust(dir.path(), &["test"]);
+    let in_rust = templates::in_rust(dir.path(), &["build"]);
+    for module in [templates::in_c(dir.path()), in_rust] {
+        for words in [&[][..], &["--argument", "5"], &["--option", "limit=1000"]] {
+            let ended = check(&module, words);
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+            let text = ended.text();
+            assert!(text.contains("upper keeps its promises in all "), "{text}");
+            assert!(!text.contains("note"), "{text}");
+        }
+    }
+    // The template's own way to ask.
+    let path = Path::new(env!("CARGO_BIN_EXE_srv6pipes")).display();
+    let said = run(Command::new("make")
+        .args(["-C", "template-c", "check"])
+        .current_dir(dir.path())
+        .arg(format!("SRV6PIPES={path}"))
+        .arg(format!("INCLUDE={}", include_dir().display())));
+    assert_eq!(
+        said.matches("keeps its promises in all").count(),
+        2,
+        "{said}"
+    );
 }

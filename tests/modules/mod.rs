@@ -7,6 +7,7 @@
     reason = "test code outside of test functions"
 )]
 
+pub mod templates;
 pub mod uci;
 
 use std::fs;

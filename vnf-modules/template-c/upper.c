@@ -1,12 +1,14 @@
 /*
- * The function `xor` in C: every byte, both ways, XORed with one byte.  A starting point for a
- * module of your own; ../srv6pipes-vnf/include/srv6pipes_vnf.h says the rest.
+ * The function `upper` in C: ASCII capitals towards the client.  Copy the folder and start from
+ * here; ../srv6pipes-vnf/include/srv6pipes_vnf.h says the rest.
  *
  *     config function
- *             option id '1'
- *             option module 'libxor_c.so'
- *             option name 'xor'
- *             option mask '255'           # ours: XORed into the key of every flow
+ *             option id '7'
+ *             option module 'libupper.so'
+ *             option name 'upper'
+ *             option limit '4096'         # ours: so many bytes of each flow; without it, all
+ *
+ * An argument that is not 0 is the limit instead.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +17,19 @@
 
 /* One per `config function` section. */
 struct function {
-    uint8_t mask;
+    uint32_t limit; /* 0: none */
 };
 
 /* One per flow. */
 struct flow {
-    uint8_t key;
+    int limited;
+    uint32_t left;
 };
 
 static int init(const struct srv6pipes_setup *setup, void **function_state)
 {
     struct function *function;
-    unsigned long mask = 0;
+    unsigned long limit = 0;
     int refused = 0;
 
     /* The options die with this call: keep what you make of them. */
@@ -34,14 +37,16 @@ static int init(const struct srv6pipes_setup *setup, void **function_state)
         const struct srv6pipes_option *option = &setup->options[i];
         char *rest;
 
-        if (strcmp(option->key, "mask") != 0) {
+        if (strcmp(option->key, "limit") != 0) {
             setup->complain(setup, option, "no such option");
             refused = 1;
             continue;
         }
-        mask = strtoul(option->value, &rest, 0);
-        if (*option->value == '\0' || *rest != '\0' || mask > UINT8_MAX) {
-            setup->complain(setup, option, "must be a number from 0 to 255");
+        limit = strtoul(option->value, &rest, 0);
+        /* strtoul would take blanks and a sign as well. */
+        if (*option->value < '0' || *option->value > '9' || *rest != '\0' || limit < 1 ||
+            limit > 1000000) {
+            setup->complain(setup, option, "must be a number from 1 to 1000000");
             refused = 1;
         }
     }
@@ -50,7 +55,7 @@ static int init(const struct srv6pipes_setup *setup, void **function_state)
     function = malloc(sizeof *function);
     if (function == NULL)
         return 1;
-    function->mask = (uint8_t)mask;
+    function->limit = (uint32_t)limit;
     *function_state = function;
     return 0;
 }
@@ -63,7 +68,8 @@ static int spawn(void *function_state, const struct srv6pipes_flow *info, void *
 
     if (flow == NULL)
         return 1; /* refused: this flow ends, others go on */
-    flow->key = (uint8_t)(info->argument ^ function->mask);
+    flow->left = info->argument != 0 ? info->argument : function->limit;
+    flow->limited = flow->left != 0;
     *flow_state = flow;
     return 0;
 }
@@ -72,16 +78,22 @@ static struct srv6pipes_result process(void *flow_state, uint32_t direction,
                                        const uint8_t *in, size_t in_len,
                                        uint8_t *out, size_t out_cap, uint32_t flags)
 {
-    const struct flow *flow = flow_state;
+    struct flow *flow = flow_state;
     size_t n = in_len < out_cap ? in_len : out_cap;
-    struct srv6pipes_result result = {n, n, SRV6PIPES_MORE, 0};
+    struct srv6pipes_result result = {0, 0, SRV6PIPES_PASS, 0};
 
-    (void)direction; /* both ways alike */
+    /* Nothing to do here, nor behind the limit: the kernel moves those bytes. */
+    if (direction == SRV6PIPES_UPSTREAM)
+        return result;
+    if (flow->limited && n > flow->left)
+        n = flow->left;
     for (size_t i = 0; i < n; i++)
-        out[i] = in[i] ^ flow->key;
+        out[i] = in[i] >= 'a' && in[i] <= 'z' ? in[i] - 'a' + 'A' : in[i];
+    result.consumed = result.produced = n;
+    if (flow->limited && (flow->left -= (uint32_t)n) == 0)
+        return result;
     /* Only when the last byte is through is the direction finished. */
-    if ((flags & SRV6PIPES_END) && n == in_len)
-        result.verdict = SRV6PIPES_FINISHED;
+    result.verdict = (flags & SRV6PIPES_END) && n == in_len ? SRV6PIPES_FINISHED : SRV6PIPES_MORE;
     return result;
 }
 
@@ -100,8 +112,8 @@ const struct srv6pipes_func all_funcs[] = {
         .abi_major = SRV6PIPES_ABI_MAJOR,
         .abi_minor = SRV6PIPES_ABI_MINOR,
         .struct_size = sizeof(struct srv6pipes_func),
-        .name = "xor",
-        .summary = "XORs every byte with the low 8 bits of the argument",
+        .name = "upper",
+        .summary = "ASCII capitals towards the client",
         .version = "0.1.0",
         .capabilities = 0,
         .func_init = init,
