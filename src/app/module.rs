@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::app::{Told, tell};
-use crate::cli::module::{Check, Command, Module};
-use crate::module::check;
-use crate::module::open::Named;
+use crate::cli::module::{Bench, Check, Command, Module, Run};
+use crate::module::open::{Choice, Named};
+use crate::module::{bench, check, run};
 
 /// Does what the words say.
 pub fn main(module: Module) -> Result<(), Told> {
     match module.command {
         Command::Check(words) => check(words),
+        Command::Run(words) => run(words),
+        Command::Bench(words) => bench(words),
     }
 }
 
@@ -41,6 +43,50 @@ fn check(words: Check) -> Result<(), Told> {
         Ok(false) => Err(Told),
         Err(error) => Err(tell(&error)),
     }
+}
+
+fn run(words: Run) -> Result<(), Told> {
+    let (argument, options) = (words.argument, words.option);
+    let pair = words.pair.map(|name| Named {
+        name,
+        argument: words.pair_argument.unwrap_or(argument),
+        options: or(words.pair_option, &options),
+    });
+    let options = run::Options {
+        file: words.file,
+        function: Choice {
+            name: words.function,
+            argument,
+            options,
+        },
+        direction: words.direction,
+        pair,
+        chunk: words.chunk,
+    };
+    run::run(&options).map_err(|error| tell(&error))
+}
+
+fn bench(words: Bench) -> Result<(), Told> {
+    let sample = words.sample.map(read).transpose()?;
+    let (argument, options) = (words.argument, words.option);
+    let inverse = words.inverse.map(|name| Named {
+        name,
+        argument: words.inverse_argument.unwrap_or(argument),
+        options: or(words.inverse_option, &options),
+    });
+    let options = bench::Options {
+        file: words.file,
+        function: Choice {
+            name: words.function,
+            argument,
+            options,
+        },
+        inverse,
+        sample,
+        rounds: words.rounds,
+        json: words.json,
+    };
+    bench::run(&options, &mut io::stdout()).map_err(|error| tell(&error))
 }
 
 /// What is said of one function holds for its inverse if nothing is said of that.

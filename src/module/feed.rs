@@ -98,6 +98,8 @@ pub struct Feed {
     arrived: usize,
     given: usize,
     moved: usize,
+    /// What a call produced, on its way; kept for its memory only.
+    produced: Vec<u8>,
 }
 
 impl Feed {
@@ -122,6 +124,7 @@ impl Feed {
             arrived: 0,
             given: 0,
             moved: 0,
+            produced: Vec::new(),
         }
     }
 
@@ -147,6 +150,11 @@ impl Feed {
         std::mem::take(&mut self.output[index(direction)])
     }
 
+    /// The same, for who does not want to see it.
+    pub fn drop_output(&mut self) {
+        self.output.iter_mut().for_each(Vec::clear);
+    }
+
     /// Bytes that have come in, both directions.
     pub fn arrived(&self) -> usize {
         self.arrived
@@ -160,6 +168,12 @@ impl Feed {
     /// Bytes that the functions have consumed and produced, both directions.
     pub fn moved(&self) -> usize {
         self.moved
+    }
+
+    /// Bytes that the first function of a direction has given to the second.
+    pub fn between(&self, direction: Direction) -> usize {
+        let lanes = &self.lanes[index(direction)];
+        lanes.get(1).map_or(0, |lane| lane.received)
     }
 
     /// Whether nothing more will come out of a direction.
@@ -281,7 +295,9 @@ impl Feed {
             }
             Err(broken) => return Err(Fault::Broken(at, broken)),
         };
-        let produced = output[..progress.produced].to_vec();
+        let mut produced = std::mem::take(&mut self.produced);
+        produced.clear();
+        produced.extend_from_slice(&output[..progress.produced]);
         lane.consume(progress.consumed);
         self.moved += progress.consumed + progress.produced;
         let moved = progress.consumed > 0 || progress.produced > 0;
@@ -300,6 +316,7 @@ impl Feed {
         }
         let finished = progress.verdict == Verdict::Finished;
         self.pass_on(direction, nth, &produced, finished);
+        self.produced = produced;
         if progress.verdict == Verdict::Close {
             self.over.get_or_insert((at, Over::Closed));
             self.close(at);

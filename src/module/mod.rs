@@ -10,12 +10,14 @@
 
 mod alarm;
 mod apart;
+pub mod bench;
 mod broke;
 mod cases;
 pub mod check;
 mod desk;
 pub mod feed;
 pub mod open;
+pub mod run;
 mod samples;
 mod subject;
 mod usage;

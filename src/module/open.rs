@@ -24,6 +24,17 @@ pub struct Named {
     pub options: Vec<(String, String)>,
 }
 
+/// The same, with the name left open if there is only one to choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Its name in the module, if it was said.
+    pub name: Option<String>,
+    /// As of [`Named`].
+    pub argument: u32,
+    /// As of [`Named`].
+    pub options: Vec<(String, String)>,
+}
+
 /// Why a function cannot be had.
 #[derive(Debug)]
 pub enum Error {
@@ -121,6 +132,19 @@ pub fn choose(library: &Library, named: Option<&str>) -> Result<String, Error> {
         (None, [only]) => Ok(only.clone()),
         (None, _) => Err(Error::Choose(path, offered)),
     }
+}
+
+/// Which function is meant; loads the module to see what it offers.
+///
+/// # Errors
+/// When the module cannot be loaded, or it is not clear which.
+pub fn named(file: &Path, choice: &Choice) -> Result<Named, Error> {
+    let name = choose(&library(file)?, choice.name.as_deref())?;
+    Ok(Named {
+        name,
+        argument: choice.argument,
+        options: choice.options.clone(),
+    })
 }
 
 /// `func_init` for each of them, as for sections of one configuration.

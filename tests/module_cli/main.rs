@@ -3,6 +3,8 @@
 #[path = "../modules/mod.rs"]
 mod modules;
 
+mod bench;
 mod check;
 mod program;
 mod refused;
+mod run;

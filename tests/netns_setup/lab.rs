@@ -61,6 +61,11 @@ impl Namespace {
             wait_for("four devices up", || {
                 (run("ip -o link").matches("state UP").count() == 4).then_some(())
             });
+            // And makes the address usable, by a worker of its own, some time after it was given.
+            wait_for("the address in use", || {
+                let routes = run("ip -6 route show table local");
+                routes.contains("local fd00:1::1 ").then_some(())
+            });
         });
         namespace
     }

@@ -23,6 +23,8 @@ pub struct Lane {
     /// How many bytes at the front of `bytes` are done with.
     start: usize,
     ended: bool,
+    /// How many bytes ever came.
+    pub received: usize,
     /// How it stands.
     pub state: State,
     /// There is something to call the function for.
@@ -41,6 +43,7 @@ impl Lane {
         if bytes.is_empty() || self.ended || self.state == State::Finished {
             return;
         }
+        self.received += bytes.len();
         // Only now, or each call of a function that takes a byte at a time would move them all.
         if self.start > MAX_WINDOW || self.waiting() == 0 {
             self.bytes.drain(..self.start);
@@ -139,6 +142,7 @@ impl Lane {
     pub fn cut(&mut self) {
         *self = Self {
             ended: true,
+            received: self.received,
             state: State::Finished,
             ..Self::default()
         };

@@ -1,0 +1,256 @@
+//! One round: a flow that carries so many bytes, and how long that took.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use srv6pipes_vnf::abi::MAX_WINDOW;
+
+use crate::module::alarm::Alarm;
+use crate::module::bench::Error;
+use crate::module::broke::What;
+use crate::module::desk::{Desk, ROOM};
+use crate::module::feed::{BOTH, Fault, Feed, Over};
+use crate::module::samples;
+use crate::module::watched::{Spawned, spawn};
+use crate::vnf::{Broken, Direction, Function, Progress, Transform};
+
+/// How long a function may wait for nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a round took.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// Bytes that went in at the beginning of the chain.
+    bytes: usize,
+    /// Time within the calls of the function.
+    pub spent: Duration,
+    /// The same, and the time that was waited for calls.
+    pub clock: Duration,
+    /// Why there is nothing to measure.
+    pub note: Option<String>,
+}
+
+impl Round {
+    /// Millions of bytes per second of calls.
+    pub fn speed(&self) -> f64 {
+        self.bytes as f64 / self.spent.as_secs_f64().max(1e-9) / 1e6
+    }
+
+    /// Millions of bytes per second, waiting included.
+    pub fn by_clock(&self) -> f64 {
+        self.bytes as f64 / self.clock.as_secs_f64().max(1e-9) / 1e6
+    }
+}
+
+/// What flows are made of.
+#[derive(Debug)]
+pub struct Bench {
+    /// The function and the argument of its flows.
+    function: (Arc<Function>, u32),
+    /// The same of its inverse.
+    inverse: Option<(Arc<Function>, u32)>,
+    /// It is the one nearer to the client.
+    inverse_first: bool,
+    alarm: Alarm,
+    desk: Desk,
+    /// How long flows have waited so far.
+    waited: Duration,
+}
+
+impl Bench {
+    /// With the inverse nearer to the client, if there is one.
+    pub fn new(
+        function: (Arc<Function>, u32),
+        inverse: Option<(Arc<Function>, u32)>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            function,
+            inverse,
+            inverse_first: true,
+            alarm: Alarm::new()?,
+            desk: Desk::plain(),
+            waited: Duration::ZERO,
+        })
+    }
+
+    /// Puts the inverse where a stream comes through, if there is such a place.
+    pub fn arrange(&mut self) -> Result<Option<()>, Error> {
+        if self.inverse.is_none() {
+            return Ok(Some(()));
+        }
+        for first in [true, false] {
+            self.inverse_first = first;
+            let (mut feed, _) = self.flow()?;
+            let streams = BOTH.map(|direction| samples::small(None, direction));
+            for (direction, bytes) in BOTH.into_iter().zip(&streams) {
+                feed.arrive(direction, bytes);
+                feed.end(direction);
+            }
+            let went = self.carry(&mut feed);
+            let out = BOTH.map(|direction| feed.take(direction));
+            if went.is_ok() && out == streams {
+                return Ok(Some(()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A flow, and which of its places is the function's.
+    fn flow(&self) -> Result<(Feed, usize), Error> {
+        let spawn = |(function, argument): &(Arc<Function>, u32)| {
+            let spawned = spawn(function, *argument, self.alarm.bell());
+            spawned.map(|spawned| (spawned, ROOM)).map_err(Error::Broke)
+        };
+        let ours = spawn(&self.function)?;
+        Ok(match &self.inverse {
+            None => (Feed::new([ours]), 0),
+            Some(inverse) if self.inverse_first => (Feed::new([spawn(inverse)?, ours]), 1),
+            Some(inverse) => (Feed::new([ours, spawn(inverse)?]), 0),
+        })
+    }
+
+    /// The function.
+    pub fn round(
+        &mut self,
+        direction: Direction,
+        stream: &[u8],
+        length: usize,
+    ) -> Result<Round, Error> {
+        let (feed, place) = self.flow()?;
+        self.timed(feed, place, direction, stream, length)
+    }
+
+    /// A function that copies.
+    pub fn copy(
+        &mut self,
+        direction: Direction,
+        stream: &[u8],
+        length: usize,
+    ) -> Result<Round, Error> {
+        let spawned: Spawned = (Box::new(Copy), 0);
+        let feed = Feed::new([(spawned, ROOM)]);
+        self.timed(feed, 0, direction, stream, length)
+    }
+
+    fn timed(
+        &mut self,
+        mut feed: Feed,
+        place: usize,
+        direction: Direction,
+        stream: &[u8],
+        length: usize,
+    ) -> Result<Round, Error> {
+        let waited = self.waited;
+        let mut round = Round::default();
+        let mut windows = stream.chunks(MAX_WINDOW).cycle();
+        while round.bytes < length {
+            let Some(window) = windows.next() else {
+                break;
+            };
+            round.bytes += window.len();
+            feed.arrive(direction, window);
+            match self.carry(&mut feed) {
+                Ok(()) => {}
+                Err(Error::Over(over)) => {
+                    let read = round.bytes;
+                    round.note = Some(format!("ended the flow ({over}) within {read} bytes"));
+                    return Ok(round);
+                }
+                Err(error) => return Err(error),
+            }
+            feed.drop_output();
+            if feed.passes(place, direction) {
+                let read = round.bytes;
+                round.note = Some(format!(
+                    "passes within {read} bytes: the kernel moves the rest"
+                ));
+                return Ok(round);
+            }
+            if feed.finished(direction) {
+                let read = round.bytes;
+                round.note = Some(format!("ended the stream within {read} bytes"));
+                return Ok(round);
+            }
+        }
+        feed.end(direction);
+        self.carry(&mut feed)?;
+        round.spent = feed.spent(place);
+        round.clock = round.spent + (self.waited - waited);
+        Ok(round)
+    }
+
+    /// Makes all calls, waiting where the functions want to as long as something waits to go in.
+    fn carry(&mut self, feed: &mut Feed) -> Result<(), Error> {
+        let mut late = Instant::now() + PATIENCE;
+        loop {
+            match feed.step(&mut self.desk) {
+                Ok(true) => {
+                    late = Instant::now() + PATIENCE;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(Fault::Memory(error)) => return Err(Error::Ours(error)),
+                Err(Fault::Broken(_, broken)) => return Err(Error::Broke(What::Answer(broken))),
+            }
+            match feed.over() {
+                None | Some((_, Over::Closed)) => {}
+                Some((_, over)) => return Err(Error::Over(over)),
+            }
+            let Some(due) = feed.due() else {
+                return Ok(());
+            };
+            if Instant::now() > late {
+                return Err(Error::Broke(What::Waits(PATIENCE)));
+            }
+            let until = due.map_or(late, |due| due.min(late));
+            let began = Instant::now();
+            self.alarm.wait(Some(until), None)?;
+            self.waited += began.elapsed();
+            feed.wake(|id| self.alarm.rang(id));
+            feed.tick(Instant::now());
+        }
+    }
+}
+
+/// The windows of the stream, copied one by one.
+pub fn memcpy(stream: &[u8], length: usize) -> Round {
+    let mut round = Round::default();
+    let mut to = vec![0; MAX_WINDOW];
+    // As in a lane: what is copied has just been written by our own core.
+    let mut from = vec![0; MAX_WINDOW];
+    for window in stream.chunks(MAX_WINDOW).cycle() {
+        from[..window.len()].copy_from_slice(window);
+        let began = Instant::now();
+        black_box(&mut to)[..window.len()].copy_from_slice(&black_box(&from)[..window.len()]);
+        round.spent += began.elapsed();
+        round.bytes += window.len();
+        if round.bytes >= length {
+            break;
+        }
+    }
+    round.clock = round.spent;
+    round
+}
+
+/// What `func_process` costs that does the least it can do with bytes.
+#[derive(Debug)]
+struct Copy;
+
+impl Transform for Copy {
+    fn process(
+        &mut self,
+        _direction: Direction,
+        input: &[u8],
+        output: &mut [u8],
+        end: bool,
+    ) -> Result<Progress, Broken> {
+        let n = input.len().min(output.len());
+        output[..n].copy_from_slice(&input[..n]);
+        Ok(if end && n == input.len() {
+            Progress::finished(n, n)
+        } else {
+            Progress::more(n, n)
+        })
+    }
+}
