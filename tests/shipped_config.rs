@@ -30,7 +30,10 @@ fn the_examples_are_right() {
         config.policies.len(),
         config.returns.len(),
     );
-    assert_eq!(counts, (1, 1, 1, 1));
+    assert_eq!(counts, (1, 2, 1, 1));
+    let own = &config.functions[1].options;
+    let own: Vec<_> = own.iter().map(|option| &*option.key).collect();
+    assert_eq!(own, ["client_rate"]);
     let enabled = uncommented().replace("enabled '0'", "enabled '1'");
     assert!(config::parse(enabled.as_bytes()).unwrap().main.enabled);
 }
