@@ -1,9 +1,9 @@
 # What one types here. Every target does its own set-up; the jobs themselves are in tests/ci.sh.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint clean
+.PHONY: help build demo test lint bench-modules clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the daemon and every stock module, in target/release
 	tests/ci.sh build
@@ -16,6 +16,9 @@ test: ## everything: style, documentation, licences, unit tests, tests in namesp
 
 lint: ## only what needs no running: format, clippy, documentation, licences
 	tests/ci.sh fmt clippy doc deny
+
+bench-modules: ## what each stock function costs, as a table; WRITE=1 puts it into vnf-modules/README.md
+	tests/ci.sh bench_modules
 
 clean: ## forget what was built
 	cargo clean

@@ -71,6 +71,12 @@ job_docs() {
     tests/docs.sh "$target/release"
 }
 
+# What each stock function costs; WRITE=1 puts the table into vnf-modules/README.md.
+job_bench_modules() {
+    job_build
+    tests/bench-modules.sh "$target/release"
+}
+
 # Unit, golden and namespace tests of the whole workspace.
 job_test() {
     local log=$target/test.log

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -15,10 +15,18 @@ use crate::vnf::Bell;
 /// Hears when a flow is woken.
 #[derive(Debug)]
 pub struct Alarm {
-    bell: Arc<Bell>,
+    bell: Bell,
     eventfd: Arc<EventFd>,
     /// Flows that were woken since they were last asked about.
-    woken: HashSet<u64>,
+    woken: Mutex<HashSet<u64>>,
+}
+
+/// A flow that may be woken, as long as this lives.
+#[derive(Debug)]
+pub struct Sleeper {
+    alarm: Arc<Alarm>,
+    /// Its number.
+    pub id: u64,
 }
 
 impl Alarm {
@@ -26,28 +34,31 @@ impl Alarm {
     ///
     /// # Errors
     /// When there is no descriptor left.
-    pub fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Arc<Self>> {
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let eventfd = Arc::new(EventFd::from_flags(flags)?);
-        Ok(Self {
-            bell: Arc::new(Bell::new(Arc::clone(&eventfd))),
+        Ok(Arc::new(Self {
+            bell: Bell::new(Arc::clone(&eventfd)),
             eventfd,
-            woken: HashSet::new(),
-        })
+            woken: Mutex::default(),
+        }))
     }
 
-    /// For flows to enlist with.
-    pub fn bell(&self) -> &Arc<Bell> {
-        &self.bell
+    /// A flow with a number that no other has.
+    pub fn sleeper(self: &Arc<Self>) -> Sleeper {
+        let id = self.bell.id();
+        self.bell.enlist(id, id);
+        Sleeper {
+            alarm: Arc::clone(self),
+            id,
+        }
     }
 
-    /// Whether the flow of this id was woken since this was last asked.
-    pub fn rang(&mut self, id: u64) -> bool {
+    /// Whether the flow of this number was woken since this was last asked.
+    pub fn rang(&self, id: u64) -> bool {
+        // Empty is no failure.
         let _ = self.eventfd.read();
-        let mut keys = Vec::new();
-        self.bell.answer(&mut keys);
-        self.woken.extend(keys);
-        self.woken.remove(&id)
+        self.hear().remove(&id)
     }
 
     /// Waits until somebody is woken, something can be read from `other`, or until then; whether
@@ -69,5 +80,39 @@ impl Alarm {
             Err(error) => return Err(error.into()),
         }
         Ok(fds.get(1).and_then(PollFd::any).unwrap_or(false))
+    }
+
+    /// All who were woken, those of just now too.
+    fn hear(&self) -> MutexGuard<'_, HashSet<u64>> {
+        let mut keys = Vec::new();
+        self.bell.answer(&mut keys);
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        woken.extend(keys);
+        woken
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.alarm.bell.strike_off(self.id);
+        self.alarm.hear().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_that_are_over_leave_nothing_behind() {
+        let alarm = Alarm::new().unwrap();
+        let sleepers: Vec<Sleeper> = (0..3).map(|_| alarm.sleeper()).collect();
+        alarm
+            .woken()
+            .extend(sleepers.iter().map(|sleeper| sleeper.id));
+        assert!(alarm.rang(sleepers[0].id));
+        assert!(!alarm.rang(sleepers[0].id));
+        drop(sleepers);
+        assert!(alarm.hear().is_empty());
     }
 }

@@ -193,6 +193,8 @@ fn capabilities(function: &Description) -> Vec<String> {
     let known = [
         (abi::CAP_PASS_AT_ONCE, "passes at once"),
         (abi::CAP_READS_FILES, "reads files"),
+        (abi::CAP_SPEAKS_FIRST, "speaks first"),
+        (abi::CAP_FAILS_CLOSED, "fails closed"),
     ];
     let set = |bit| function.capabilities & bit != 0;
     let names = known.iter().filter(|(bit, _)| set(*bit));

@@ -114,9 +114,12 @@ impl Feed {
                 spent: Duration::ZERO,
             })
             .collect();
-        let lanes = || places.iter().map(|_| Lane::default()).collect();
+        let lane = |place: &Place| Lane::new(place.transform.speaks_first());
         Self {
-            lanes: [lanes(), lanes()],
+            lanes: [
+                places.iter().map(lane).collect(),
+                places.iter().rev().map(lane).collect(),
+            ],
             places,
             output: Default::default(),
             ended: [false; 2],

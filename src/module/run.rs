@@ -14,8 +14,8 @@ use crate::module::broke::What;
 use crate::module::desk::{Desk, ROOM};
 use crate::module::feed::{BOTH, Fault, Feed, Over, index, word};
 use crate::module::open::{self, Choice, Named};
-use crate::module::watched::spawn;
-use crate::vnf::Direction;
+use crate::module::watched::{self, spawn};
+use crate::vnf::{Direction, FlowInfo};
 
 /// How often a terminal hears of the progress.
 const NEWS: Duration = Duration::from_millis(500);
@@ -81,14 +81,14 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let function = open::named(&options.file, &options.function).map_err(Error::Open)?;
     let mut named = vec![&function];
     named.extend(&options.pair);
-    let mut alarm = Alarm::new().map_err(Error::Ours)?;
+    let alarm = Alarm::new().map_err(Error::Ours)?;
     let mut seats = Vec::new();
-    for (ready, named) in open::ready(&options.file, &named)
-        .map_err(Error::Open)?
-        .iter()
-        .zip(&named)
-    {
-        let spawned = spawn(ready, named.argument, alarm.bell());
+    // One flow, whichever function of it.
+    let flow = watched::flow(function.argument);
+    let ready = open::ready(&options.file, &named).map_err(Error::Open)?;
+    for (ready, named) in ready.iter().zip(&named) {
+        let argument = named.argument;
+        let spawned = spawn(ready, FlowInfo { argument, ..flow }, &alarm);
         let spawned = spawned.map_err(|what| Error::Broke(named.name.clone(), what))?;
         seats.push((spawned, ROOM));
     }
@@ -106,7 +106,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let output = || io::stdout().as_fd().try_clone_to_owned().map(File::from);
     let mut output = output().map_err(Error::Write)?;
     if options.pair.is_none() {
-        let done = line.carry(&mut alarm, input, |act, bytes| match act {
+        let done = line.carry(&alarm, input, |act, bytes| match act {
             Act::In(_) => Ok(()),
             Act::Out(_) => output.write_all(bytes).map_err(Error::Write),
         });
@@ -118,7 +118,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         };
     }
     let mut pair = Pair::default();
-    line.carry(&mut alarm, input, |act, bytes| {
+    line.carry(&alarm, input, |act, bytes| {
         pair.hear(act, bytes);
         Ok(())
     })?;
@@ -152,7 +152,7 @@ impl Line<'_> {
     /// Carries everything there is; `each` hears of all bytes.
     fn carry(
         &mut self,
-        alarm: &mut Alarm,
+        alarm: &Alarm,
         mut input: Input,
         mut each: impl FnMut(Act, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use srv6pipes_vnf::abi::ROUTE_ATTEMPTS;
+
 use crate::module::alarm::Alarm;
 use crate::module::apart::Call;
 use crate::module::broke::{Broke, What};
@@ -16,7 +18,7 @@ use crate::module::open::{self, Named};
 use crate::module::samples;
 use crate::module::watched::{self, spawn};
 use crate::sys::guarded::Edge;
-use crate::vnf::{Direction, Function, RouteFault, Routed};
+use crate::vnf::{Direction, FlowInfo, Function, RouteFault, Routed};
 
 pub use crate::module::subject::play::{Act, Expected};
 
@@ -24,8 +26,6 @@ pub use crate::module::subject::play::{Act, Expected};
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Pause between two tries.
 const LOOK: Duration = Duration::from_millis(2);
-/// How often the host asks for a route, `func_route` in the header.
-const ROUTE_ATTEMPTS: u32 = 8;
 
 /// What is to be tried.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub struct Subject<'a> {
     function: Arc<Function>,
     inverse: Option<Arc<Function>>,
     desk: Desk,
-    alarm: Alarm,
+    alarm: Arc<Alarm>,
     /// Flows so far.
     pub flows: usize,
     /// Flows that the function ended itself, and how the last of them.
@@ -131,7 +131,8 @@ impl<'a> Subject<'a> {
     /// When the function refuses it.
     pub fn alone(&mut self, argument: u32, room: usize) -> Result<Feed, Broke> {
         self.flows += 1;
-        let transform = spawn(&self.function, argument, self.alarm.bell())?;
+        let flow = watched::flow(argument);
+        let transform = spawn(&self.function, flow, &self.alarm)?;
         Ok(Feed::new([(transform, room)]))
     }
 
@@ -144,9 +145,10 @@ impl<'a> Subject<'a> {
             return self.alone(self.plan.function.argument, room);
         };
         self.flows += 1;
-        let argument = self.plan.function.argument;
-        let ours = spawn(&self.function, argument, self.alarm.bell())?;
-        let other = spawn(inverse, planned.function.argument, self.alarm.bell())?;
+        let flow = watched::flow(self.plan.function.argument);
+        let argument = planned.function.argument;
+        let ours = spawn(&self.function, flow, &self.alarm)?;
+        let other = spawn(inverse, FlowInfo { argument, ..flow }, &self.alarm)?;
         let (ours, other) = ((ours, room), (other, ROOM));
         Ok(Feed::new(if planned.first {
             [other, ours]
@@ -205,8 +207,8 @@ impl<'a> Subject<'a> {
         let (Some(inverse), Some(planned)) = (&self.inverse, &self.plan.inverse) else {
             return Ok(None);
         };
-        let argument = planned.function.argument;
-        let transform = spawn(inverse, argument, self.alarm.bell())?;
+        let flow = watched::flow(planned.function.argument);
+        let transform = spawn(inverse, flow, &self.alarm)?;
         let bytes = samples::small(self.plan.sample.as_deref(), direction);
         let feed = Feed::new([(transform, ROOM)]);
         let mut played = self.play_on(feed, &[Act::Last(direction, &bytes)])?;

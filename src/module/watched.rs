@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::module::alarm::{Alarm, Sleeper};
 use crate::module::apart::Call;
 use crate::module::broke::What;
 use crate::module::usage;
 use crate::vnf::{
-    Bell, Broken, Direction, FlowInfo, Function, Progress, Report, Route, Routed, Transform,
+    Broken, Direction, FlowInfo, Function, Progress, Report, Route, Routed, Transform,
 };
 
 /// A flow whose calls are marked, and that tells the function all that the daemon would.
@@ -18,8 +19,8 @@ use crate::vnf::{
 struct Watched {
     /// Gone only while it is dropped.
     inner: Option<Box<dyn Transform>>,
-    id: u64,
-    bell: Arc<Bell>,
+    /// Nobody wakes it before it is spawned or after it is over.
+    _sleeper: Sleeper,
     /// What the function chose for it, if it chooses.
     choice: Option<(Arc<Function>, u64)>,
     report: Report,
@@ -29,23 +30,26 @@ struct Watched {
 /// A function's flow, and the number by which it is woken.
 pub type Spawned = (Box<dyn Transform>, u64);
 
-/// Begins a flow that no other is like: `func_route`, if there is one, and `func_spawn`.
+/// Begins a flow: `func_route`, if there is one, and `func_spawn`.
 ///
 /// # Errors
 /// When the function refuses it.
-pub fn spawn(function: &Arc<Function>, argument: u32, bell: &Arc<Bell>) -> Result<Spawned, What> {
-    let mut flow = flow(argument);
+pub fn spawn(
+    function: &Arc<Function>,
+    mut flow: FlowInfo,
+    alarm: &Arc<Alarm>,
+) -> Result<Spawned, What> {
     let choice = route(function, &mut flow)?;
-    flow.id = bell.id();
+    let sleeper = alarm.sleeper();
+    let id = sleeper.id;
+    flow.id = id;
     let mut watched = Watched {
         inner: None,
-        id: flow.id,
-        bell: Arc::clone(bell),
         choice: None,
         report: NOTHING,
         began: Instant::now(),
+        _sleeper: sleeper,
     };
-    bell.enlist(flow.id, flow.id);
     match Call::Spawn.marked(|| function.spawn(&flow)) {
         Ok(inner) => watched.inner = Some(inner),
         Err(error) => {
@@ -55,7 +59,6 @@ pub fn spawn(function: &Arc<Function>, argument: u32, bell: &Arc<Bell>) -> Resul
     }
     routed(choice.as_ref(), Routed::Connected);
     watched.choice = choice;
-    let id = watched.id;
     Ok((Box::new(watched), id))
 }
 
@@ -71,6 +74,8 @@ fn route(
     Call::Route
         .marked(|| function.route(flow, &mut route))
         .map_err(What::Route)?;
+    flow.server = route.server;
+    flow.choice = route.choice;
     Ok(Some((Arc::clone(function), route.choice)))
 }
 
@@ -91,7 +96,7 @@ fn routed(choice: Option<&(Arc<Function>, u64)>, event: Routed) {
     }
 }
 
-/// Several clients, each with many flows; one server. Addresses for documentation (RFC 3849).
+/// A flow that no other is like: several clients, each with many flows; one server. Addresses for documentation (RFC 3849).
 pub fn flow(argument: u32) -> FlowInfo {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let [_, high, low, client] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
@@ -156,6 +161,11 @@ impl Transform for Watched {
         Ok(progress)
     }
 
+    fn speaks_first(&self) -> bool {
+        let inner = self.inner.as_ref();
+        inner.is_some_and(|inner| inner.speaks_first())
+    }
+
     fn reports(&self) -> bool {
         let inner = self.inner.as_ref();
         inner.is_some_and(|inner| inner.reports())
@@ -178,7 +188,6 @@ impl Drop for Watched {
         if self.inner.is_some() {
             Call::Despawn.marked(|| drop(self.inner.take()));
         }
-        self.bell.strike_off(self.id);
         routed(self.choice.as_ref(), Routed::Ended);
     }
 }

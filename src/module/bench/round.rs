@@ -12,8 +12,8 @@ use crate::module::broke::What;
 use crate::module::desk::{Desk, ROOM};
 use crate::module::feed::{BOTH, Fault, Feed, Over};
 use crate::module::samples;
-use crate::module::watched::{Spawned, spawn};
-use crate::vnf::{Broken, Direction, Function, Progress, Transform};
+use crate::module::watched::{self, Spawned, spawn};
+use crate::vnf::{Broken, Direction, FlowInfo, Function, Progress, Transform};
 
 /// How long a function may wait for nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ pub struct Bench {
     inverse: Option<(Arc<Function>, u32)>,
     /// It is the one nearer to the client.
     inverse_first: bool,
-    alarm: Alarm,
+    alarm: Arc<Alarm>,
     desk: Desk,
     /// How long flows have waited so far.
     waited: Duration,
@@ -98,8 +98,10 @@ impl Bench {
 
     /// A flow, and which of its places is the function's.
     fn flow(&self) -> Result<(Feed, usize), Error> {
+        let flow = watched::flow(self.function.1);
         let spawn = |(function, argument): &(Arc<Function>, u32)| {
-            let spawned = spawn(function, *argument, self.alarm.bell());
+            let argument = *argument;
+            let spawned = spawn(function, FlowInfo { argument, ..flow }, &self.alarm);
             spawned.map(|spawned| (spawned, ROOM)).map_err(Error::Broke)
         };
         let ours = spawn(&self.function)?;

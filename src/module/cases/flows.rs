@@ -53,7 +53,7 @@ pub fn midstream(subject: &mut Subject<'_>) -> Remark {
     let streams = BOTH.map(|direction| small(subject, direction));
     for calls in 0..40 {
         for room in [1, ROOM] {
-            let mut feed = subject.flow(room)?;
+            let mut feed = subject.next_flow(room)?;
             for (direction, bytes) in BOTH.into_iter().zip(&streams) {
                 feed.arrive(direction, bytes);
                 if calls % 2 == 0 {

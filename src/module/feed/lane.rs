@@ -38,6 +38,14 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// Before a function that is called when there is something for it, or at once.
+    pub fn new(at_once: bool) -> Self {
+        Self {
+            ready: at_once,
+            ..Self::default()
+        }
+    }
+
     /// Takes bytes in behind those that wait.
     pub fn put(&mut self, bytes: &[u8]) {
         if bytes.is_empty() || self.ended || self.state == State::Finished {
