@@ -49,6 +49,8 @@ pub struct Run {
     started: bool,
     /// When its stdout ended.
     silent: Option<Instant>,
+    /// What of its output is still in the pipe, once it has ended.
+    left: Option<usize>,
 }
 
 impl Flow for ExecFlow {
@@ -83,6 +85,7 @@ impl Run {
             stdout: None,
             started: false,
             silent: None,
+            left: None,
         }
     }
 
@@ -99,6 +102,9 @@ impl Run {
         }
         if !self.started {
             return Ok(Progress::wait(0, 0, 0));
+        }
+        if ended.is_some() {
+            self.close()?;
         }
         let consumed = self.feed(input, end)?;
         let produced = self.fetch(output)?;
@@ -118,6 +124,17 @@ impl Run {
         }
         let left = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         Ok(Progress::wait(consumed, produced, left.max(1)))
+    }
+
+    /// The child has ended. Who has left its group may hold the other ends of the pipes for ever:
+    /// what the child wrote is in the pipe, and what comes behind it is not its own.
+    fn close(&mut self) -> io::Result<()> {
+        self.stdin = None;
+        if let (Some(stdout), None) = (&self.stdout, self.left) {
+            let left = rustix::io::ioctl_fionread(stdout)?;
+            self.left = Some(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        Ok(())
     }
 
     /// Gives the child of the input what it takes; how much that was.
@@ -150,12 +167,17 @@ impl Run {
             let Some(stdout) = &mut self.stdout else {
                 break;
             };
-            match stdout.read(&mut output[fetched..]) {
+            let room = &mut output[fetched..];
+            let most = self.left.map_or(room.len(), |left| left.min(room.len()));
+            match stdout.read(&mut room[..most]) {
                 Ok(0) => {
                     self.stdout = None;
                     self.silent = Some(Instant::now());
                 }
-                Ok(n) => fetched += n,
+                Ok(n) => {
+                    fetched += n;
+                    self.left = self.left.map(|left| left.saturating_sub(n));
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),

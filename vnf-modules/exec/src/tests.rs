@@ -120,6 +120,25 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// An empty file that everybody can write.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new() -> Self {
+        let name = format!("srv6pipes-exec-pid-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _gone = fs::remove_file(&self.0);
+    }
+}
+
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
@@ -271,6 +290,31 @@ fn what_a_program_leaves_behind_ends_with_it() {
     // The sleeper has its stdout, which would have no end for long.
     let leaves = shell("sleep 1000 & echo done");
     assert_eq!(filter(&leaves, b"x").unwrap(), b"done\n");
+}
+
+#[test]
+fn who_has_left_the_group_does_not_keep_the_flow() {
+    // Its leader's end kills the group, but not them: they hold both pipes, and one fills its own.
+    for stays in ["sleep 1000", "yes"] {
+        let file = TempFile::new();
+        let path = file.0.display();
+        let line = format!(
+            "setsid sh -c 'echo $$ >{path}; exec {stays}' & \
+             while ! [ -s {path} ]; do :; done; echo done"
+        );
+        let exec = shell(&line);
+        let mut flow = begin(&exec);
+        let bytes = noise(300_000);
+        let mut stream = Stream::new(UP, &bytes, 65536, 4096);
+        carry(&mut flow, &mut [&mut stream]).unwrap();
+        let output = String::from_utf8(stream.output).unwrap();
+        let pid = fs::read_to_string(&file.0).unwrap();
+        assert!(process(pid.trim()).exists(), "{stays} has left too late");
+        let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let own: String = output.lines().filter(|line| *line != "y").collect();
+        assert_eq!(own, "done", "{stays}");
+    }
 }
 
 #[test]

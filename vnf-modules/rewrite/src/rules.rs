@@ -1,9 +1,10 @@
 //! All rules of a section, and which of them fits where: at the first place where one does, and
 //! there the one with the longest `from`.
 //!
-//! They are sorted, so that those which begin as the stream does at some place are neighbours, and
-//! become fewer with each byte at which they differ. The crate `aho-corasick` cannot say what may still become a match
-//! (its streams know no leftmost matches), and would make the module a third larger.
+//! They are sorted. Where the stream would stand among them, the rules that begin as it does are
+//! neighbours: one binary search finds them, however many begin alike. The crate `aho-corasick`
+//! cannot say what may still become a match (its streams know no leftmost matches), and would make
+//! the module a third larger.
 
 use std::ops::Range;
 
@@ -17,8 +18,8 @@ pub const MAX_RULES: usize = 64;
 pub struct Rules {
     /// By `from`.
     sorted: Vec<Rule>,
-    /// `common[i]`: how many bytes at the front rule i and the next one have in common.
-    common: Vec<usize>,
+    /// `inside[i]`: the rule with the longest `from` that rule i begins with, itself apart.
+    inside: Vec<Option<usize>>,
     /// `firsts[b]`: those whose `from` begins with b.
     firsts: [Range<usize>; 256],
     /// Whether there is one that begins with two bytes: a bit for each pair, the first byte of it
@@ -60,11 +61,8 @@ impl Rules {
                 pairs[word] |= bit;
             }
         }
-        let neighbours = rules.windows(2);
         Self {
-            common: neighbours
-                .map(|pair| common(&pair[0].from, &pair[1].from))
-                .collect(),
+            inside: inside(&rules),
             sorted: rules,
             firsts,
             pairs,
@@ -87,56 +85,49 @@ impl Rules {
         begins.unwrap_or(bytes.len().saturating_sub(1))
     }
 
-    /// How many bytes the `from` of neighbours, at least one, have in common at their fronts.
-    fn alike(&self, rules: &Range<usize>) -> usize {
-        let own = self.sorted[rules.start].from.len();
-        let between = &self.common[rules.start..rules.end - 1];
-        between.iter().copied().min().unwrap_or(own)
-    }
-
     /// What the bytes at the front of `bytes`, of which there is at least one, are.
     pub fn fit(&self, bytes: &[u8]) -> Fit {
-        let mut found = None;
-        let mut left = match bytes.first() {
-            Some(byte) => self.firsts[usize::from(*byte)].clone(),
-            None => 0..0,
+        let Some(first) = bytes.first() else {
+            return Fit::None;
         };
-        // All that are left begin as `bytes` does, up to here.
-        let mut depth = 1;
-        while !left.is_empty() {
-            let first = &self.sorted[left.start].from;
-            let alike = self.alike(&left);
-            let seen = bytes.len().min(alike);
-            if bytes[depth..seen] != first[depth..seen] {
-                break;
-            }
-            if seen < alike {
-                return Fit::Open(found);
-            }
-            depth = alike;
-            if first.len() == depth {
-                found = Some(left.start);
-                left.start += 1;
-            }
-            let rules = &self.sorted[left.clone()];
-            if rules.is_empty() {
-                break;
-            }
-            let Some(next) = bytes.get(depth) else {
-                return Fit::Open(found);
-            };
-            let before = rules.partition_point(|rule| rule.from[depth] < *next);
-            let behind = rules.partition_point(|rule| rule.from[depth] <= *next);
-            left = left.start + before..left.start + behind;
-            depth += 1;
+        let alike = self.firsts[usize::from(*first)].clone();
+        let rules = &self.sorted[alike.clone()];
+        // No rule that `bytes` begin with stands behind them, none that begins with `bytes` before.
+        let behind = rules.partition_point(|rule| rule.from.as_slice() <= bytes);
+        let before = behind.checked_sub(1).map(|place| alike.start + place);
+        let found = before.and_then(|number| self.longest(number, bytes));
+        match rules.get(behind) {
+            Some(rule) if rule.from.starts_with(bytes) => Fit::Open(found),
+            _ => found.map_or(Fit::None, Fit::Rule),
         }
-        found.map_or(Fit::None, Fit::Rule)
+    }
+
+    /// The rule with the longest `from` that `bytes` begin with; `number` is the last that does not
+    /// stand behind them. It is that rule or lies between it and `bytes`, and so begins with it.
+    fn longest(&self, number: usize, bytes: &[u8]) -> Option<usize> {
+        let mut fits = Some(number);
+        while let Some(number) = fits
+            && !bytes.starts_with(&self.sorted[number].from)
+        {
+            fits = self.inside[number];
+        }
+        fits
     }
 }
 
-fn common(one: &[u8], other: &[u8]) -> usize {
-    let pairs = one.iter().zip(other);
-    pairs.take_while(|(a, b)| a == b).count()
+/// See [`Rules::inside`].
+fn inside(sorted: &[Rule]) -> Vec<Option<usize>> {
+    let mut inside: Vec<Option<usize>> = Vec::new();
+    for (number, rule) in sorted.iter().enumerate() {
+        let mut outer = number.checked_sub(1);
+        while let Some(other) = outer
+            && !rule.from.starts_with(&sorted[other].from)
+        {
+            outer = inside[other];
+        }
+        inside.push(outer);
+    }
+    inside
 }
 
 /// Where the bit of a pair is: which word, and the bit in it.
@@ -186,5 +177,57 @@ mod tests {
         assert_eq!(rules.plain(b"xyz ac"), 5);
         assert_eq!(rules.plain(b"xyb "), 2);
         assert_eq!(rules.plain(b"a"), 0);
+    }
+
+    /// What a definition would look like: every rule at every length.
+    fn slowly(rules: &Rules, bytes: &[u8]) -> Fit {
+        let longest = |number: &usize| rules.rule(*number).from.len();
+        let numbers = 0..rules.sorted.len();
+        let fitting = numbers.filter(|number| bytes.starts_with(&rules.rule(*number).from));
+        let found = fitting.max_by_key(longest);
+        let more = |rule: &Rule| rule.from.len() > bytes.len() && rule.from.starts_with(bytes);
+        match rules.sorted.iter().any(more) {
+            true => Fit::Open(found),
+            false => found.map_or(Fit::None, Fit::Rule),
+        }
+    }
+
+    #[test]
+    fn rules_inside_rules_fit_as_defined() {
+        for texts in [
+            &["a=>", "aa=>", "aab=>", "ab=>", "aabaab=>", "b=>"][..],
+            &["aaa=>", "aab=>", "aaab=>", "abab=>", "baa=>", "babbb=>"],
+            &["abba=>", "ab=>", "abbb=>", "bb=>", "bbb=>", "abbaa=>"],
+        ] {
+            let rules = rules(texts);
+            for length in 1..=8 {
+                for bits in 0..1_u32 << length {
+                    let letter = |i: u32| if bits >> i & 1 == 0 { b'a' } else { b'b' };
+                    let bytes: Vec<u8> = (0..length).map(letter).collect();
+                    assert_eq!(rules.fit(&bytes), slowly(&rules, &bytes), "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_rules_that_begin_alike_cost_little_more_than_one() {
+        let alike = |k| format!("{}b=>", "a".repeat(3 * k));
+        let texts: Vec<String> = (1..MAX_RULES).map(alike).collect();
+        let many: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let bytes = vec![b'a'; 8192];
+        // The quickest of several, whatever else the machine has to do.
+        let time = |rules: &Rules| {
+            let once = || {
+                let began = std::time::Instant::now();
+                for at in 0..bytes.len() {
+                    std::hint::black_box(rules.fit(&bytes[at..]));
+                }
+                began.elapsed()
+            };
+            (0..9).map(|_| once()).min().unwrap()
+        };
+        let (one, all) = (time(&rules(&many[62..])), time(&rules(&many)));
+        assert!(all < one * 30, "{one:?} for one, {all:?} for all");
     }
 }
