@@ -159,7 +159,7 @@ fn a_head_in_one_piece_is_judged_where_it_lies() {
 fn who_is_neither_tls_nor_http_is_let_through_as_soon_as_that_is_clear() {
     let make = || flow(&[("block_name", "ads.example")]);
     let first_pieces: [&[u8]; 7] = [
-        b"SSH-2.0-OpenSSH_9.2\r",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
         b"EHLO client.example\r\n",
         b"\xff\xfd\x03",
         b"\x00\x00\x00\x08\x04\xd2\x16\x2f",
@@ -242,6 +242,26 @@ fn a_head_that_ends_too_early_or_comes_too_late() {
         in_every_way(lax, early.as_bytes(), false),
         End::Passes(early.len())
     );
+}
+
+#[test]
+fn what_some_server_would_find_is_found_at_the_streams_end_and_behind_its_target() {
+    let ads = || flow(&[("block_name", "ads.example")]);
+    // Python's server needs no line end behind the last field.
+    let cut = b"GET / HTTP/1.1\r\nHost: ads.example";
+    assert_eq!(in_every_way(ads, cut, true), RESET);
+    // Node.js goes by the field, whatever the target says.
+    let long = "x".repeat(9000);
+    let late =
+        format!("GET http://good.example/ HTTP/1.1\r\nX: {long}\r\nHost: ads.example\r\n\r\n");
+    let how = play(
+        &mut ads(),
+        Direction::Upstream,
+        &[late.as_bytes()],
+        9000,
+        false,
+    );
+    assert_eq!(how, RESET);
 }
 
 #[test]
