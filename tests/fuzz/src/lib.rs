@@ -160,9 +160,11 @@ pub fn control(data: &[u8]) {
 
 /// Reads `data` as the beginning of a TLS stream, at once and byte by byte.
 pub fn clienthello(data: &[u8]) {
-    use client_hello::{Hello, read};
+    use client_hello::{Hello, Records};
+    let read = |data: &[u8], last| Records::default().read(data, last);
     let whole = read(data, false);
-    let mut parts = (0..=data.len()).map(|end| read(&data[..end], false));
+    let mut records = Records::default();
+    let mut parts = (0..=data.len()).map(|end| records.read(&data[..end], false));
     let decided = parts.find(|hello| *hello != Hello::More);
     assert_eq!(decided.unwrap_or(Hello::More), whole);
     match read(data, true) {
@@ -186,15 +188,15 @@ pub fn request(data: &[u8]) {
     let mut slow = request::Head::default();
     let mut end = 0;
     loop {
-        let said = head.next(data);
+        let said = head.next(data, false);
         let slowly = loop {
-            match slow.next(&data[..end]) {
+            match slow.next(&data[..end], false) {
                 request::Said::More if end < data.len() => end += 1,
                 said => break said,
             }
         };
         assert_eq!(said, slowly);
-        if !matches!(said, request::Said::Host(_)) {
+        if !matches!(said, request::Said::Host(_) | request::Said::Target(_)) {
             break;
         }
     }

@@ -18,6 +18,8 @@ pub struct Health {
     failures: u32,
     /// Until then it is left alone; there if there are failures.
     until: Option<Instant>,
+    /// When it failed last, if it has not answered since.
+    failed: Option<Instant>,
 }
 
 impl Health {
@@ -26,9 +28,9 @@ impl Health {
         self.until.is_none_or(|until| until <= now)
     }
 
-    /// When it may be tried again; the least is the one to try where none is due.
-    pub fn due(&self) -> Option<Instant> {
-        self.until
+    /// When it failed last, if it has not answered since.
+    pub fn failed(&self) -> Option<Instant> {
+        self.failed
     }
 
     /// A flow is sent there; whether that is a trial, whose outcome the others wait for.
@@ -56,6 +58,7 @@ impl Health {
         }
         let pause = pause(self.failures, retry);
         self.until = Some(now + pause);
+        self.failed = Some(now);
         news.then_some(pause)
     }
 }

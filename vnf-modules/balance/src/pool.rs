@@ -1,6 +1,7 @@
 //! The targets together: who is chosen, and what became of it. One short lock, once per flow and
 //! event.
 
+use std::cmp::Reverse;
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
@@ -74,11 +75,18 @@ impl Pool {
         if members().count() <= usize::try_from(attempt).unwrap_or(usize::MAX) {
             return None;
         }
-        let due = members().filter(|index| self.health[*index].is_due(now));
+        // Whom this flow was sent to has failed just now. Nobody remembers which these are, but
+        // they are so many, and if others failed since, these are as little worth a try.
+        let mut failed: Vec<usize> = members().collect();
+        failed.sort_by_key(|index| Reverse(self.health[*index].failed()));
+        failed.truncate(usize::try_from(attempt).unwrap_or(usize::MAX));
+        let is_due = |index: &usize| self.health[*index].is_due(now) && !failed.contains(index);
+        let due = members().filter(is_due);
         let due = due.fold(0, |set, index| set | 1 << index);
         let index = match due {
-            // Better one that has just failed than none.
-            0 => members().min_by_key(|index| self.health[*index].due())?,
+            // Better one that has failed than none: not the one that is due first, for that may be
+            // the one that has just failed, again and again.
+            0 => members().min_by_key(|index| self.health[*index].failed())?,
             due => self.turns.next(self.policy, due, client),
         };
         self.turns.shares[index].live += 1;

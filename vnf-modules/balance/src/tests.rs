@@ -132,6 +132,41 @@ fn when_all_have_failed_each_is_tried_once_and_then_there_is_none() {
     }
 }
 
+/// How often each of the targets is tried by one flow that nobody answers for `silence`.
+fn tries(pool: &mut Pool, mut now: Instant, silence: Duration, targets: usize) -> Vec<usize> {
+    let mut tries = vec![0; targets];
+    let mut attempt = 0;
+    while let Some(choice) = pool.choose(u32::MAX, CLIENT, attempt, now) {
+        now += silence;
+        pool.fails(choice, now);
+        tries[choice.index] += 1;
+        attempt += 1;
+    }
+    tries
+}
+
+#[test]
+fn who_is_left_alone_for_long_is_tried_before_somebody_else_is_twice() {
+    for (targets, silence) in [(2, Duration::from_micros(1)), (3, RETRY * 2)] {
+        let mut pool = pool(&vec![1; targets], Policy::Weighted);
+        let mut now = Instant::now();
+        let dead = choose(&mut pool, now);
+        pool.fails(dead, now);
+        for times in [1, 2, 4, 8] {
+            now += RETRY * times;
+            let choice = pool.choose(1 << dead.index, CLIENT, 0, now).unwrap();
+            assert!(choice.trial);
+            pool.fails(choice, now);
+        }
+        // For minutes now. The others fail, too, and with a long silence the first of them is due
+        // again before the flow has come to an end.
+        for _ in 0..2 {
+            assert_eq!(tries(&mut pool, now, silence, targets), vec![1; targets]);
+            now += silence * 4;
+        }
+    }
+}
+
 #[test]
 fn only_what_is_wanted_is_chosen() {
     let mut pool = pool(&[1; 4], Policy::Weighted);

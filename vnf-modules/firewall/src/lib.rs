@@ -26,6 +26,7 @@ mod tests;
 
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use srv6pipes_vnf::{Direction, Flow, FlowInfo, Function, Progress, Reason, Setup, Verdict};
 
@@ -106,6 +107,7 @@ fn scope(rules: &Rules, argument: u32, direction: Direction) -> Scope<'_> {
         names,
         patterns,
         inspect_bytes: rules.inspect_bytes,
+        patience: rules.patience,
     }
 }
 
@@ -117,30 +119,46 @@ impl Flow for FirewallFlow {
         output: &mut [u8],
         end: bool,
     ) -> Result<Progress, Reason> {
+        Ok(self.process_at(direction, input, output, end, Instant::now))
+    }
+}
+
+impl FirewallFlow {
+    fn process_at(
+        &mut self,
+        direction: Direction,
+        input: &[u8],
+        output: &mut [u8],
+        end: bool,
+        now: impl FnOnce() -> Instant,
+    ) -> Progress {
         let scope = scope(&self.rules, self.argument, direction);
         let stream = match direction {
             Direction::Upstream => &mut self.upstream,
             Direction::Downstream => &mut self.downstream,
         };
-        match stream.step(scope, input, output, end) {
+        match stream.step(scope, input, output, end, now) {
             Step::Blocked(rule) => {
                 rule.blocks(&self.rules.log);
+                let late = self.upstream.is_late() || self.downstream.is_late();
                 let verdict = match self.rules.action {
+                    // For some servers an end in order completes what has gone on.
+                    Action::Close if late => Verdict::Reset,
                     Action::Reset => Verdict::Reset,
                     Action::Close => Verdict::Close,
                 };
-                Ok(Progress {
+                Progress {
                     consumed: 0,
                     produced: 0,
                     verdict,
-                })
+                }
             }
             Step::Done(progress) => {
                 if !self.passed && self.upstream.passed() && self.downstream.passed() {
                     self.passed = true;
                     self.rules.passed.one();
                 }
-                Ok(progress)
+                progress
             }
         }
     }

@@ -1,15 +1,18 @@
 //! What a stream's first bytes say about the host it is meant for, while they come.
 
-use crate::client_hello::{self, Hello};
+use crate::client_hello::{self, Hello, Records};
 use crate::host::name_of;
 use crate::request::{self, Head, Said};
 
 /// Where the look for a name is.
 #[derive(Debug, Default)]
 pub struct Look {
+    records: Records,
     head: Head,
     /// The request has named a host, and it may pass.
     named: bool,
+    /// In a Host field.
+    by_field: bool,
 }
 
 /// What no name was found in.
@@ -62,58 +65,60 @@ impl Look {
         let seen = match bytes.first() {
             None => Seen::More(line_ends),
             Some(first) if client_hello::RECORD_TYPES.contains(first) => {
-                Self::tls(bytes, last, judge)
+                self.tls(bytes, last, judge)
             }
-            Some(_) => self.http(bytes, judge),
+            Some(_) => self.http(bytes, last, judge),
         };
         match (seen, last) {
             (Seen::More(_), Last::No) => Seen::More(line_ends),
-            (Seen::More(_), _) if self.named => Seen::Named,
+            // A field that comes later might say something else than the target.
+            (Seen::More(_), Last::Full) if self.by_field => Seen::Named,
+            (Seen::More(_), Last::End) if self.named => Seen::Named,
             (Seen::More(_), Last::End) => Seen::Nameless(Nameless::Other),
             (Seen::More(_), Last::Full) => Seen::Oversized,
             (seen, _) => seen,
         }
     }
 
-    fn tls<B>(bytes: &[u8], last: Last, judge: impl Fn(&[u8]) -> Option<B>) -> Seen<B> {
-        let mut hello = client_hello::read(bytes, false);
+    fn tls<B>(&mut self, bytes: &[u8], last: Last, judge: impl Fn(&[u8]) -> Option<B>) -> Seen<B> {
+        let mut hello = self.records.read(bytes, false);
         if hello == Hello::More && last != Last::No {
             // Only a name counts of a part: that none is there does not say that none would come.
-            hello = match client_hello::read(bytes, true) {
-                Hello::Name(Some(name)) => Hello::Name(Some(name)),
+            hello = match self.records.read(bytes, true) {
+                Hello::Names(names) if !names.is_empty() => Hello::Names(names),
                 _ => Hello::More,
             };
         }
         match hello {
             Hello::More => Seen::More(0),
             Hello::Not => Seen::Nameless(Nameless::Other),
-            Hello::Name(None) => Seen::Nameless(Nameless::Tls),
-            Hello::Name(Some(name)) => {
-                let name = name_of(&name);
-                match judge(&name) {
+            Hello::Names(names) => {
+                let names: Vec<_> = names.iter().map(|name| name_of(name)).collect();
+                match names.iter().find_map(|name| judge(name)) {
                     Some(blocked) => Seen::Blocked(blocked),
-                    None if name.is_empty() => Seen::Nameless(Nameless::Tls),
+                    None if names.iter().all(Vec::is_empty) => Seen::Nameless(Nameless::Tls),
                     None => Seen::Named,
                 }
             }
         }
     }
 
-    fn http<B>(&mut self, bytes: &[u8], judge: impl Fn(&[u8]) -> Option<B>) -> Seen<B> {
+    fn http<B>(&mut self, bytes: &[u8], last: Last, judge: impl Fn(&[u8]) -> Option<B>) -> Seen<B> {
         loop {
-            match self.head.next(bytes) {
+            let said = self.head.next(bytes, last == Last::End);
+            let host = match said {
                 Said::More => return Seen::More(0),
                 Said::Not => return Seen::Nameless(Nameless::Other),
                 Said::End if self.named => return Seen::Named,
                 Said::End => return Seen::Nameless(Nameless::Http),
-                Said::Host(host) => {
-                    let name = name_of(host);
-                    if let Some(blocked) = judge(&name) {
-                        return Seen::Blocked(blocked);
-                    }
-                    self.named |= !name.is_empty();
-                }
+                Said::Target(host) | Said::Host(host) => host,
+            };
+            let name = name_of(host);
+            if let Some(blocked) = judge(&name) {
+                return Seen::Blocked(blocked);
             }
+            self.named |= !name.is_empty();
+            self.by_field |= !name.is_empty() && matches!(said, Said::Host(_));
         }
     }
 }

@@ -3,21 +3,28 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use srv6pipes_vnf::{Given, Reason, Setup};
 
 use crate::host::{self, Names};
 use crate::name_list::NameList;
-use crate::pattern::{Patterns, unescape};
+use crate::pattern::{MAX_PATTERN, Patterns, unescape};
 use crate::rules::{Action, NameRules, PatternRules, Rule, Rules};
 
 /// Bytes of each direction that are looked at, if `inspect_bytes` says nothing else: heads that
 /// browsers send are seldom longer than 4 KiB.
 const INSPECT_BYTES: usize = 8192;
+/// Seconds that bytes wait for a verdict, if `patience` says nothing else: longer than what a head
+/// takes that has to be sent again and again.
+const PATIENCE: u64 = 10;
 /// As many mistakes of one file are told.
 const TOLD: usize = 5;
+/// The longest line of a file of patterns that is read at once, bytes: with every byte written as
+/// an escape, and more, so that what is cut off is too long as well.
+pub const MAX_LINE: u64 = 8 * MAX_PATTERN as u64;
 /// A counter's label has room for this much of a name or pattern, bytes.
 const MAX_LABEL: usize = 200;
 
@@ -25,6 +32,7 @@ const MAX_LABEL: usize = 200;
 pub fn read(setup: &Setup) -> Result<Rules, Reason> {
     let window = setup.number("inspect_bytes", 64..=65536);
     let window = window.and_then(|bytes| usize::try_from(bytes).ok());
+    let patience = setup.number("patience", 0..=3600).unwrap_or(PATIENCE);
     let actions = [("reset", Action::Reset), ("close", Action::Close)];
     let action = setup.choice("action", &actions);
     let rules = Rules {
@@ -32,6 +40,7 @@ pub fn read(setup: &Setup) -> Result<Rules, Reason> {
         upstream: patterns(setup, "block_pattern", "block_patterns_file"),
         downstream: patterns(setup, "block_answer_pattern", "block_answer_patterns_file"),
         inspect_bytes: window.unwrap_or(INSPECT_BYTES),
+        patience: (patience > 0).then(|| Duration::from_secs(patience)),
         action: action.unwrap_or(Action::Reset),
         passed: setup.counters().open("passed_flows", ""),
         log: setup.log(),
@@ -145,9 +154,18 @@ fn patterns(setup: &Setup, list: &str, files: &str) -> Option<PatternRules> {
 fn pattern_file(setup: &Setup, given: &Given<'_>) -> io::Result<Vec<Vec<u8>>> {
     let mut mistakes = Mistakes::new(setup, given);
     let mut patterns = Vec::new();
-    for (number, line) in (1..).zip(open(given.value)?.split(b'\n')) {
-        let line = line?;
-        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+    let mut text = open(given.value)?;
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        // A longer line is a mistake, and goes on as the next one: a file that is no list must not
+        // fill the memory.
+        let mut limited = Read::take(&mut text, MAX_LINE);
+        if limited.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }

@@ -1,5 +1,7 @@
 //! What the operator's rules come to: by name, by pattern, and for flows that have no name.
 
+use std::time::Duration;
+
 use srv6pipes_vnf::{Counter, Counters, Log};
 
 use crate::host::Names;
@@ -18,6 +20,8 @@ pub struct Rules {
     pub downstream: Option<PatternRules>,
     /// Of each direction so many bytes are looked at.
     pub inspect_bytes: usize,
+    /// For so long bytes wait for a verdict; `None`: for ever.
+    pub patience: Option<Duration>,
     /// How a blocked flow ends.
     pub action: Action,
     /// Flows that may pass.

@@ -9,6 +9,11 @@
 //! bytes are in it: thousands of clients that begin a request and do not go on would fill a
 //! router's memory with nearly nothing. Mostly nothing waits: a head that comes in one piece is
 //! judged where it lies, and goes on from there.
+//!
+//! Who waits for an answer in the middle of what might become a head or a pattern gets it late, not
+//! never: after a while all goes on at once, and only what completes something blocked does not.
+
+use std::time::{Duration, Instant};
 
 use srv6pipes_vnf::Progress;
 
@@ -25,6 +30,8 @@ pub struct Scope<'r> {
     pub patterns: Option<&'r PatternRules>,
     /// So many bytes are looked at.
     pub inspect_bytes: usize,
+    /// For so long bytes wait for a verdict; `None`: for ever.
+    pub patience: Option<Duration>,
 }
 
 /// What became of one call.
@@ -42,10 +49,16 @@ pub struct Stream {
     inspection: Inspection,
     /// How many bytes were looked at.
     seen: usize,
-    /// What was looked at and did not go on yet.
+    /// What was looked at and did not go on yet; behind what `sent` says.
     waiting: Vec<u8>,
-    /// So many of these wait for room only.
+    /// So many of these have gone on, and are still part of a head.
+    sent: usize,
+    /// So many of them wait for room only, or are sent.
     free: usize,
+    /// Since when some of them wait for a verdict.
+    since: Option<Instant>,
+    /// Some have waited for too long: nothing waits any more.
+    late: bool,
     passed: bool,
 }
 
@@ -59,7 +72,10 @@ impl Stream {
             },
             seen: 0,
             waiting: Vec::new(),
+            sent: 0,
             free: 0,
+            since: None,
+            late: false,
             passed: scope.names.is_none() && scope.patterns.is_none(),
         }
     }
@@ -69,13 +85,19 @@ impl Stream {
         self.passed
     }
 
-    /// Takes what it may of `input`, and lets go what it can.
+    /// Whether bytes have gone on without a verdict.
+    pub fn is_late(&self) -> bool {
+        self.late
+    }
+
+    /// Takes what it may of `input`, and lets go what it can. `now` is asked only if something waits.
     pub fn step<'r>(
         &mut self,
         scope: Scope<'r>,
         input: &[u8],
         output: &mut [u8],
         end: bool,
+        now: impl FnOnce() -> Instant,
     ) -> Step<'r> {
         if self.passed {
             return Step::Done(self.release(0, output));
@@ -105,24 +127,68 @@ impl Stream {
                 self.passed = true;
                 self.free = self.waiting.len();
             }
-            Verdict::Open(free) if old == 0 => {
+            Verdict::Open(free) if old == 0 && free == fresh.len() && !self.late => {
                 let produced = free.min(output.len());
                 output[..produced].copy_from_slice(&fresh[..produced]);
                 self.waiting.extend_from_slice(&fresh[produced..]);
                 self.free = free - produced;
                 return Step::Done(Progress::more(fresh.len(), produced));
             }
-            Verdict::Open(free) => self.free = free,
+            Verdict::Open(free) => {
+                if old == 0 {
+                    self.waiting.extend_from_slice(fresh);
+                }
+                let left = self.patience(scope, free, now);
+                let progress = self.release(fresh.len(), output);
+                return Step::Done(match left {
+                    Some(ms) => Progress::wait(progress.consumed, progress.produced, ms),
+                    None => progress,
+                });
+            }
         }
         Step::Done(self.release(fresh.len(), output))
     }
 
+    /// `free` bytes may go on. For how long the others are to wait, milliseconds, if not for ever;
+    /// once that is over, all may go.
+    fn patience(
+        &mut self,
+        scope: Scope<'_>,
+        free: usize,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<u32> {
+        self.free = free.max(self.sent);
+        let patience = scope.patience.filter(|_| self.free < self.waiting.len());
+        let Some(patience) = patience.filter(|_| !self.late) else {
+            self.since = None;
+            if self.late {
+                self.free = self.waiting.len();
+            }
+            return None;
+        };
+        let now = now();
+        let waited = now.saturating_duration_since(*self.since.get_or_insert(now));
+        let left = patience.saturating_sub(waited).as_micros().div_ceil(1000);
+        if left == 0 {
+            self.late = true;
+            self.free = self.waiting.len();
+            return None;
+        }
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
     /// Lets go of what waits as much as may go and has room.
     fn release(&mut self, consumed: usize, output: &mut [u8]) -> Progress {
-        let produced = self.free.min(output.len());
-        output[..produced].copy_from_slice(&self.waiting[..produced]);
-        self.waiting.drain(..produced);
-        self.free -= produced;
+        let ready = &self.waiting[self.sent..self.free];
+        let produced = ready.len().min(output.len());
+        output[..produced].copy_from_slice(&ready[..produced]);
+        self.sent += produced;
+        // Of a head that goes on before its name is known the name will be made.
+        if !self.late || self.passed || self.inspection.look.is_none() {
+            self.waiting.drain(..self.sent);
+            self.free -= self.sent;
+            self.sent = 0;
+        }
         if self.passed && self.waiting.is_empty() {
             self.waiting = Vec::new();
             return Progress::pass(consumed, produced);

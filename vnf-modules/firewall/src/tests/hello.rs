@@ -1,8 +1,10 @@
 //! ClientHellos: whole, cut, with what real ones have in them, and broken at every byte.
 
-use std::borrow::Cow;
+use crate::client_hello::{Hello, Records};
 
-use crate::client_hello::{Hello, read};
+fn read(bytes: &[u8], last: bool) -> Hello {
+    Records::default().read(bytes, last)
+}
 
 fn vector(length_bytes: usize, data: &[u8]) -> Vec<u8> {
     let length = data.len().to_be_bytes();
@@ -48,8 +50,8 @@ fn record(fragment: &[u8]) -> Vec<u8> {
     [&[22, 3, 1][..], &vector(2, fragment)].concat()
 }
 
-fn named(name: &str) -> Hello<'_> {
-    Hello::Name(Some(Cow::Borrowed(name.as_bytes())))
+fn named(name: &str) -> Hello {
+    Hello::Names(vec![name.as_bytes().to_vec()])
 }
 
 #[test]
@@ -65,10 +67,13 @@ fn the_name_is_found_whatever_stands_around_it() {
         let more = [bytes, b"and early data".to_vec()].concat();
         assert_eq!(read(&more, false), named("www.example"));
     }
-    assert_eq!(read(&record(&client_hello(None)), false), Hello::Name(None));
+    assert_eq!(
+        read(&record(&client_hello(None)), false),
+        Hello::Names(vec![])
+    );
     assert_eq!(
         read(&record(&with_extensions(None)), false),
-        Hello::Name(None)
+        Hello::Names(vec![])
     );
 }
 
@@ -114,6 +119,29 @@ fn another_kind_of_name_does_not_hide_the_hosts() {
     let extensions = extension(0, &vector(2, &entries));
     let bytes = record(&with_extensions(Some(&extensions)));
     assert_eq!(read(&bytes, false), named("www.example"));
+}
+
+#[test]
+fn all_names_count_where_there_are_several() {
+    let entry = |name: &[u8]| [&[0][..], &vector(2, name)].concat();
+    let twice = extension(0, &vector(2, &[entry(b"a"), entry(b"b")].concat()));
+    let again = extension(0, &vector(2, &entry(b"c")));
+    let extensions = [twice, extension(23, b""), again].concat();
+    let bytes = record(&with_extensions(Some(&extensions)));
+    let names = [b"a", b"b", b"c"].map(|name| name.to_vec());
+    assert_eq!(read(&bytes, false), Hello::Names(names.to_vec()));
+}
+
+#[test]
+fn byte_by_byte_it_is_the_same_as_at_once() {
+    for size in [1, 5, 16384] {
+        let bytes = records(&client_hello(Some("www.example")), size);
+        let mut records = Records::default();
+        for end in 0..bytes.len() {
+            assert_eq!(records.read(&bytes[..end], false), Hello::More);
+        }
+        assert_eq!(records.read(&bytes, false), named("www.example"));
+    }
 }
 
 #[test]

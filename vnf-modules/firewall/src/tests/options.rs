@@ -92,6 +92,7 @@ fn every_mistake_is_told_at_once() {
         ("block_names_file", "blocklist"),
         ("block_patterns_file", "/"),
         ("block_names_file", "/no/such/file"),
+        ("patience", "3601"),
     ]);
     let expected = [
         (0, "must be a number from 64 to 65536"),
@@ -107,6 +108,7 @@ fn every_mistake_is_told_at_once() {
             9,
             "cannot read /no/such/file: No such file or directory (os error 2)",
         ),
+        (10, "must be a number from 0 to 3600"),
     ];
     assert_eq!(told.len(), expected.len(), "{told:?}");
     for (option, text) in expected {
@@ -138,4 +140,14 @@ fn mistakes_in_a_file_are_told_with_its_lines_and_not_by_the_thousand() {
         patterns.path()
     );
     assert_eq!(told[6], (Some(1), escape));
+}
+
+#[test]
+fn a_file_of_patterns_without_a_line_end_is_read_in_parts() {
+    let parts = 100;
+    let length = usize::try_from(crate::options::MAX_LINE).unwrap();
+    let patterns = TestFile::new(&vec![b'x'; parts * length]);
+    let told = complaints(&[("block_patterns_file", patterns.path())]);
+    let more = format!("{}: and {} more lines", patterns.path(), parts - 5);
+    assert_eq!(told.last(), Some(&(Some(0), more)));
 }

@@ -7,8 +7,10 @@ use crate::request::{Head, Said};
 fn names(request: &str) -> (Vec<String>, Said<'static>) {
     let read = |head: &mut Head, bytes: &[u8], names: &mut Vec<String>| {
         loop {
-            match head.next(bytes) {
-                Said::Host(host) => names.push(String::from_utf8(name_of(host)).unwrap()),
+            match head.next(bytes, false) {
+                Said::Target(host) | Said::Host(host) => {
+                    names.push(String::from_utf8(name_of(host)).unwrap())
+                }
                 Said::More => return Said::More,
                 Said::Not => return Said::Not,
                 Said::End => return Said::End,
@@ -59,6 +61,18 @@ fn hosts_are_found_where_some_server_finds_them() {
         ("GET /http://b/ HTTP/1.1\r\nReferer: http://c/\r\n\r\n", ""),
         ("GET /\u{1} HTTP/1.1\r\nHost: a\r\n\r\n", "a"),
         ("M-SEARCH / HTTP/1.1\r\nnonsense\r\nHost: a\r\n\r\n", "a"),
+        // nginx finds a host in HTTP/0.9, Node.js takes HTTP/2.0 for a kind of HTTP/1.
+        ("GET http://a.example/\r\n", "a.example"),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", "a"),
+        // Python takes these.
+        ("GET\u{b}/\u{c}HTTP/1.1\r\nHost: a\r\n\r\n", "a"),
+        ("GET\r/\u{1f}HTTP/1.1\r\nHost: a\r\n\r\n", "a"),
+        ("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", "a"),
+        ("GET / HTTP/1.1\r\nX: y\rHost: a\r\n\r\n", "a"),
+        ("GET / HTTP/1.1\rHost: a\rHost: b\r\n\r\n", "a,b"),
+        ("GET / HTTP/1.1\r\nX: y\r\r\nHost: a\r\n\r\n", "a"),
+        ("GET / HTTP/1.1\r\nX: y\r\r\r\nHost: a\r\n\r\n", "a"),
+        ("GET / HTTP/1.1 and more\r\nHost: a\r\n\r\n", "a"),
     ] {
         let (names, end) = names(request);
         assert_eq!(
@@ -77,7 +91,9 @@ fn other_protocols_are_known_by_their_first_line() {
         ("PRI * HTTP/2.0\r\n", Said::Not),
         ("OPTIONS rtsp://a/ RTSP/1.0\r\n", Said::Not),
         (" \0", Said::Not),
-        ("SSH-2.0-x\r", Said::Not),
+        ("SSH-2.0-x\r\n", Said::Not),
+        ("SSH-2.0-x\r", Said::More),
+        ("login\r\0", Said::Not),
         ("GET\r\n", Said::Not),
         ("GET \0", Said::Not),
         ("(", Said::Not),
