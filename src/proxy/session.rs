@@ -267,11 +267,19 @@ impl Session {
     /// When to look at it again though nothing happened: to ask [`Self::late`], or to step because
     /// a function wanted a call by then. `clock` is read if one has said so in the last step.
     pub fn due(&mut self, clock: impl Fn() -> Instant) -> Instant {
-        let calls = [self.upstream.due(&clock), self.downstream.due(&clock)];
-        calls
-            .into_iter()
-            .flatten()
-            .fold(self.deadline, Instant::min)
+        let mut due = self.deadline;
+        for direction in [Direction::Upstream, Direction::Downstream] {
+            // No step calls functions there, however often it is due.
+            if self.leads_nowhere(direction) {
+                continue;
+            }
+            let pipe = match direction {
+                Direction::Upstream => &mut self.upstream,
+                Direction::Downstream => &mut self.downstream,
+            };
+            due = pipe.due(&clock).map_or(due, |call| call.min(due));
+        }
+        due
     }
 
     /// The deadline has passed, if it has: connect, idle or linger.

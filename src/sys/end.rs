@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 
+use crate::sys::disconnect::disconnect;
 use crate::sys::socket;
 
 /// A connected, non-blocking socket and its readiness.
@@ -161,6 +162,13 @@ impl End {
     /// The error the connection ended with, if it did.
     pub fn take_error(&self) -> Option<io::Error> {
         socket::take_error(&self.socket)
+    }
+
+    /// Gives the connection up, whether it stands or not: another one may have its port.
+    pub fn give_up(&self) {
+        if let Err(error) = disconnect(&self.socket) {
+            log::debug!("give a connection up: {error}");
+        }
     }
 
     /// Makes dropping this end a reset.

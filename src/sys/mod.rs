@@ -4,6 +4,7 @@
 //! File descriptors are owned from birth.
 
 pub mod child;
+pub mod disconnect;
 pub mod end;
 pub mod guarded;
 pub mod kernel_pipe;

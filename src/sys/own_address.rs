@@ -7,20 +7,13 @@
 //!
 //! It gets one only if it has none: what the last question left has to be taken back first
 //! (`ip6_datagram_dst_update`, net/ipv6/datagram.c; `__udp_disconnect`, net/ipv4/udp.c).
-#![allow(unsafe_code, reason = "connect(2) to nobody, which no crate wraps")]
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// connect(2): "dissolves the association".
-#[expect(clippy::cast_possible_truncation, reason = "constants below 256")]
-const AF_UNSPEC: libc::sa_family_t = libc::AF_UNSPEC as libc::sa_family_t;
-/// Of a `sockaddr`, bytes.
-#[expect(clippy::cast_possible_truncation, reason = "constants below 256")]
-const LENGTH: libc::socklen_t = size_of::<libc::sockaddr>() as libc::socklen_t;
+use crate::sys::disconnect::disconnect;
 
 /// The socket that is asked.
 #[derive(Debug)]
@@ -38,7 +31,7 @@ impl OwnAddress {
     /// Whether `address` is assigned to this machine; an address without a route is not. If that
     /// cannot be found out, it may be.
     pub fn is(&self, address: Ipv6Addr) -> bool {
-        if let Err(error) = self.forget() {
+        if let Err(error) = disconnect(&self.socket) {
             log::warn!("forget the last address that was asked for: {error}");
             return true;
         }
@@ -53,21 +46,6 @@ impl OwnAddress {
             .ok()
             .and_then(|a| a.as_socket_ipv6());
         source.is_some_and(|source| *source.ip() == address)
-    }
-
-    /// Back to a socket without any address.
-    fn forget(&self) -> io::Result<()> {
-        let nobody = libc::sockaddr {
-            sa_family: AF_UNSPEC,
-            sa_data: [0; 14],
-        };
-        // SAFETY: the descriptor is ours, and `nobody` is a live structure of the length given
-        // (connect(2)).
-        let answer = unsafe { libc::connect(self.socket.as_raw_fd(), &raw const nobody, LENGTH) };
-        match answer {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
     }
 }
 

@@ -7,13 +7,13 @@ use nix::errno::Errno;
 
 use crate::harness::counters::wait_until_nothing_is_left;
 use crate::harness::lab;
-use crate::harness::peer::{Habit, Server};
+use crate::harness::peer::{Habit, Server, connect, exchange};
 use crate::harness::proxy::Proxy;
 use crate::harness::routes::{CONNECTED, DROPPED, ENDED, FAILED, lines, wait_events};
 use crate::harness::sight::Sight;
 use crate::harness::status::{Status, counted, descriptors};
 use crate::{CAPTURES, Router, SECOND, SERVICE, behind, hole, house, to_segments, to_servers};
-use srv6pipes::demo::lab::sid;
+use srv6pipes::demo::lab::{locator, sid};
 
 #[test]
 fn who_refuses_is_passed_over_and_the_client_sees_nothing_of_it() {
@@ -72,6 +72,28 @@ fn who_is_silent_is_passed_over_before_long() {
             let expected = [("rerouted_flows", 1), ("next_timeout_flows", 0)];
             counted(&router.proxy, &expected);
         }
+    }
+}
+
+#[test]
+fn a_flow_keeps_its_port_when_the_first_choice_was_silent() {
+    for capture in CAPTURES {
+        let Some(lab) = lab(3) else { return };
+        let hole = format!("route add blackhole {}/80\n", locator(2));
+        lab.proxy(2).ip(&hole).unwrap();
+        let server = Server::start_at(lab.server(), SERVICE, Habit::Echo);
+        let _p3 = Proxy::start(&lab, 3);
+        let choices = to_segments(&[sid(2, 1, 0x11), sid(3, 1, 0x11)]);
+        let router = Router::start(lab, capture, SECOND, &choices);
+        let segments = [sid(1, 1, 0), sid(2, 1, 0x11)];
+        router.lab.steer(&segments).unwrap();
+        // The server is the same one both times: two connections to it cannot have one port.
+        let stream = connect(router.lab.client(), SERVICE).unwrap();
+        assert_eq!(exchange(&stream, b"by the third").unwrap(), b"by the third");
+        assert_eq!(server.report().client, stream.local_addr().unwrap());
+        wait_events(&router.proxy, &[&[FAILED], &[CONNECTED, ENDED]]);
+        let expected = [("rerouted_flows", 1), ("other_port_flows", 0)];
+        counted(&router.proxy, &expected);
     }
 }
 

@@ -37,6 +37,8 @@ impl Session {
             Outcome::ConnectTimeout => io::Error::from_raw_os_error(libc::ETIMEDOUT),
             other => return Err(other),
         };
+        // The next one may be for the same server, by another segment, and is to have this port.
+        self.outbound.give_up();
         match connect::begin_again(course, error, own, counters) {
             Ok(outbound) => {
                 self.outbound = End::new(outbound);

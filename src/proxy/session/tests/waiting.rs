@@ -134,3 +134,21 @@ fn one_that_breaks_lets_go_of_what_it_waited_with() {
     assert_eq!(bench.due(), bench.now + IDLE);
     assert!(!bench.session().wake());
 }
+
+#[test]
+fn nobody_waits_for_a_time_towards_an_end_that_is_lost() {
+    let body: Body = Box::new(|direction, input, output, end| match direction {
+        Direction::Upstream => copy(input, output, end),
+        Direction::Downstream => say(0, 0, Verdict::Wait(10)),
+    });
+    let mut bench = Bench::new([body]);
+    offer(&bench.server, b"x");
+    assert!(bench.step().is_none());
+    assert_eq!(bench.due(), bench.now + 10 * MS);
+    let deadline = bench.began + IDLE;
+    let gone = std::io::Error::from(ErrorKind::ConnectionReset);
+    bench.session().lose(Side::Inbound, gone).unwrap();
+    // What the client had sent may take many steps yet: none of them is due for that function.
+    bench.now += 20 * MS;
+    assert_eq!(bench.due(), deadline);
+}
