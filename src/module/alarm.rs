@@ -108,7 +108,7 @@ mod tests {
         let alarm = Alarm::new().unwrap();
         let sleepers: Vec<Sleeper> = (0..3).map(|_| alarm.sleeper()).collect();
         alarm
-            .woken()
+            .hear()
             .extend(sleepers.iter().map(|sleeper| sleeper.id));
         assert!(alarm.rang(sleepers[0].id));
         assert!(!alarm.rang(sleepers[0].id));
