@@ -220,6 +220,32 @@ fn check_starts_no_program() {
 }
 
 #[test]
+fn the_log_says_once_why_a_program_cannot_be_started() {
+    let Some(lab) = lab(1) else { return };
+    let folder = TempDir::new();
+    let script = folder.join("script");
+    fs::write(&script, "#!/bin/sh\ncat\n").unwrap();
+    // Executable, but not for nobody.
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let proxy = exec(&lab, 1, &command("upstream", &[script.to_str().unwrap()]));
+    let server = Server::start(lab.server(), 7, Habit::Echo);
+    for flow in 1..=3 {
+        let stream = connect(lab.client(), server.address()).unwrap();
+        exchange(&stream, b"go").unwrap_err();
+        counted(
+            &proxy,
+            &[("broken_function_flows", flow), ("live_flows", 0)],
+        );
+    }
+    let told = format!(
+        "cannot start `{}` as nobody: Permission denied",
+        script.display()
+    );
+    assert_eq!(proxy.log().matches(&told).count(), 1, "{}", proxy.log());
+    counts(&proxy, ID, &[("failed_children", "", 3)]);
+}
+
+#[test]
 fn check_says_with_the_line_what_cannot_be_started() {
     let Some(lab) = lab(1) else { return };
     let options = command("upstream", &["no-such-program"])

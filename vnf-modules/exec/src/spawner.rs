@@ -3,6 +3,7 @@
 //! capabilities) this one has for them.
 
 use std::io;
+use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command, Stdio};
@@ -56,6 +57,7 @@ pub fn serve(shared: &Shared, terms: &Terms, requests: &Receiver<Request>) {
         }
         return;
     }
+    let mut told = false;
     for request in requests {
         if lock(&request.seat.state).left {
             continue;
@@ -64,11 +66,12 @@ pub fn serve(shared: &Shared, terms: &Terms, requests: &Receiver<Request>) {
         if let Err(error) = start(shared, terms, request) {
             let user = terms.user.as_ref();
             let user = user.map_or_else(String::new, |user| format!(" as {}", user.name));
-            fail(
-                shared,
-                &seat,
-                format!("cannot start {program}{user}: {error}"),
-            );
+            let reason = format!("cannot start {program}{user}: {error}");
+            // The host says why a flow has ended only at level debug.
+            if !mem::replace(&mut told, true) {
+                shared.log.warn(&reason);
+            }
+            fail(shared, &seat, reason);
         }
     }
 }
