@@ -194,6 +194,7 @@ impl<K: Copy + Eq + Hash> Ledger<K> {
         };
         if let Some(party) = self.parties.remove(&key) {
             self.others.take_over(&party);
+            party.give_back();
         }
     }
 
@@ -255,6 +256,18 @@ impl Party {
             match number {
                 Number::HandshakeMax | Number::FirstByteMax => self.raise(number, n),
                 _ => self.add(number, n),
+            }
+        }
+    }
+}
+
+impl Party {
+    /// Takes its numbers out of its counters: flows of before a reload may hold these, too, and then
+    /// they stay to be seen.
+    fn give_back(&self) {
+        for number in Number::ALL {
+            if !matches!(number, Number::HandshakeMax | Number::FirstByteMax) {
+                self.counters[number as usize].take(self.number(number));
             }
         }
     }
