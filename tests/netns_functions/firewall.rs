@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddrV6, TcpStream};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use srv6pipes::demo::lab::{Lab, SERVER, sid};
 use srv6pipes::demo::webserver::{self, Webserver};
@@ -206,6 +207,39 @@ fn who_speaks_neither_tls_nor_http_passes_or_not_as_the_operator_says() {
         ],
     );
     counted(&proxy, &[("ended_by_function_flows", 1), ("live_flows", 0)]).assert_adds_up();
+}
+
+#[test]
+fn a_word_that_waits_for_its_answer_gets_it_late_and_hides_no_name() {
+    let Some(lab) = lab(1) else { return };
+    let proxy = firewall(
+        &lab,
+        "list block_name 'ads.example'\noption patience '1'\noption action 'close'",
+    );
+    let server = Server::start(lab.server(), 80, Habit::Echo);
+    let mut stream = prompt(&lab, 80);
+    let mut echo = [0; 4];
+    let began = Instant::now();
+    stream.write_all(b"HELO").unwrap();
+    stream.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"HELO");
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    // Nothing waits any more, and what the word becomes part of is known all the same.
+    let mut echo = [0; 24];
+    stream.write_all(b" / HTTP/1.1\r\nHost: ads.e").unwrap();
+    stream.read_exact(&mut echo).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(60));
+    stream.write_all(b"xample\r\n\r\n").unwrap();
+    assert_reset(&stream);
+    assert_eq!(server.report().received, 28);
+    counts(
+        &proxy,
+        1,
+        &[
+            ("blocked_flows", "rule=name:ads.example", 1),
+            ("passed_flows", "", 0),
+        ],
+    );
 }
 
 #[test]

@@ -181,6 +181,39 @@ fn whoever_has_no_place_is_among_the_others() {
 }
 
 #[test]
+fn who_loses_its_place_while_flows_from_before_a_reload_run_is_counted_once() {
+    let Some(lab) = lab(1) else { return };
+    let proxy = proxy(&lab, "", "option max_clients '0'\noption max_servers '1'");
+    let servers = [7, 9].map(|port| Server::start(lab.server(), port, Habit::Echo));
+    let mut old = Talk::begin(&lab, &servers[0]).unwrap();
+    old.say(b"from before").unwrap();
+    let config = fs::read_to_string(proxy.config_path()).unwrap();
+    let config = config.replace("option max_clients '0'", "option max_clients '1'");
+    fs::write(proxy.config_path(), config).unwrap();
+    to_end(&mut proxy.command("reload")).with(0);
+    for server in &servers {
+        let mut talk = Talk::begin(&lab, server).unwrap();
+        talk.say(b"four").unwrap();
+        talk.end();
+        server.report().end.unwrap();
+    }
+    let status = counted(&proxy, &[("finished_flows", 2), ("live_flows", 1)]);
+    for (label, flows, bytes) in [
+        ("server=[fd00:5::1]:7", 1, 11),
+        ("server=[fd00:5::1]:9", 1, 4),
+        ("server=others", 1, 4),
+    ] {
+        assert_counts(
+            &status,
+            label,
+            &[("flows", flows), ("upstream_bytes", bytes)],
+        );
+    }
+    old.end();
+    servers[0].report().end.unwrap();
+}
+
+#[test]
 fn a_server_that_refuses_has_no_times() {
     let Some(lab) = lab(1) else { return };
     let proxy = proxy(&lab, CAPTURES[0], "");

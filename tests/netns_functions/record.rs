@@ -305,6 +305,31 @@ fn a_full_disk_stops_the_recording_and_no_flow() {
     });
 }
 
+#[test]
+fn a_folder_that_is_gone_is_told_once() {
+    let Some(lab) = lab(1) else { return };
+    let workdir = Workdir::new(PREFIX).unwrap();
+    let folder = folder(&workdir);
+    let proxy = record(&lab, &folder, "");
+    fs::remove_dir(&folder).unwrap();
+    let server = Server::start(lab.server(), 7, Habit::Echo);
+    let failed = || own(&proxy, 1, "failed_writes", "").unwrap();
+    wait_for("it to fail twice", || {
+        let stream = connect(lab.client(), server.address()).unwrap();
+        assert_eq!(exchange(&stream, b"word").unwrap(), b"word");
+        (failed() >= 2).then_some(())
+    });
+    let log = proxy.log();
+    let warnings = log.matches(folder.to_str().unwrap()).count();
+    assert_eq!(warnings, 1, "{log}");
+    fs::create_dir(&folder).unwrap();
+    wait_for("it to go on", || {
+        let stream = connect(lab.client(), server.address()).unwrap();
+        assert_eq!(exchange(&stream, b"word").unwrap(), b"word");
+        (!files(&folder).is_empty()).then_some(())
+    });
+}
+
 fn full_and_free_again(lab: &Lab, folder: &Path) {
     let proxy = record(lab, folder, "");
     let server = Server::start(lab.server(), 7, Habit::Echo);

@@ -30,6 +30,8 @@ pub struct Head {
     line: usize,
     /// Up to here no line ends.
     looked: usize,
+    /// What there is of the request line may become one, whatever follows.
+    hopeful: bool,
     /// The request line has been read, and it is one.
     began: bool,
     /// The last field was a Host: a line that begins with a blank belongs to it.
@@ -53,8 +55,13 @@ impl Head {
             self.looked = end;
             let line = &bytes[start..end];
             if end == bytes.len() {
-                if !self.began && !may_become_request(line) {
-                    return Said::Not;
+                // More blanks change nothing: else each would have all of them looked at again.
+                let is_news = from == start || !bytes[from..].iter().all(|byte| is_blank(*byte));
+                if is_news && !self.began && !self.hopeful {
+                    match may_become_request(line) {
+                        Some(hopeful) => self.hopeful = hopeful,
+                        None => return Said::Not,
+                    }
                 }
                 if line.is_empty() || !last {
                     return Said::More;
@@ -107,17 +114,18 @@ pub fn line_ends(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| end(byte)).count()
 }
 
-/// Whether bytes without a line end can be the beginning of a request line: a method, a blank, and
-/// then anything but NUL. Some servers take all control characters in a target, that one, too, but
-/// not in front.
-fn may_become_request(line: &[u8]) -> bool {
+/// Whether bytes without a line end can be the beginning of a request line, and if so, whether they
+/// are whatever follows: a method, a blank, and then anything but NUL. Some servers take all control
+/// characters in a target, that one, too, but not in front.
+fn may_become_request(line: &[u8]) -> Option<bool> {
     let line = behind_blanks(line);
     let method = line.iter().take_while(|byte| is_token(**byte)).count();
     if method == line.len() {
-        return method <= MAX_METHOD;
+        return (method <= MAX_METHOD).then_some(false);
     }
-    let is_nul = behind_blanks(&line[method..]).first() == Some(&0);
-    is_method(&line[..method]) && is_blank(line[method]) && !is_nul
+    let target = behind_blanks(&line[method..]).first();
+    let is_one = is_method(&line[..method]) && is_blank(line[method]) && target != Some(&0);
+    is_one.then_some(target.is_some())
 }
 
 fn behind_blanks(line: &[u8]) -> &[u8] {

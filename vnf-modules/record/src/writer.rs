@@ -251,16 +251,18 @@ impl Writer {
 
     /// Old files go first: together they never take more than was agreed on.
     fn next_file(&mut self) -> Result<Open, Failure> {
-        if let Err(error) = self.folder.prune(self.files - 1)
+        let pruned = self.folder.prune(self.files - 1);
+        let created = self.folder.create();
+        let (file, path) =
+            created.map_err(|error| Failure("make a file in", self.folder.path().into(), error))?;
+        // Of a folder that is gone the failure above is all there is to say.
+        if let Err(error) = pruned
             && !std::mem::replace(&mut self.stuck, true)
         {
             let folder = self.folder.path().display();
             self.log
                 .warn(format_args!("cannot remove old files in {folder}: {error}"));
         }
-        let created = self.folder.create();
-        let (file, path) =
-            created.map_err(|error| Failure("make a file in", self.folder.path().into(), error))?;
         let length = 0;
         Ok(Open { file, path, length })
     }

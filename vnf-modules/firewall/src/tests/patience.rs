@@ -130,3 +130,31 @@ fn chance_changes_no_verdict_and_no_byte() {
         assert!(whole == RESET || matches!(whole, End::Passes(_)));
     }
 }
+
+#[test]
+fn a_head_of_single_bytes_is_read_once() {
+    let mut hello = client_hello(Some("good.example"));
+    hello[1..4].copy_from_slice(&[0, 0xff, 0xff]);
+    hello.resize(11_000, 0);
+    let streams = [
+        records(&hello, 1),
+        [22, 3, 1, 0, 0].repeat(13_200),
+        vec![b' '; 66_000],
+        [b"GET".to_vec(), vec![b' '; 66_000]].concat(),
+        [vec![b' '; 33_000], b"GET /".to_vec(), vec![b'x'; 33_000]].concat(),
+        [b"GET / HTTP/1.1\r\n".to_vec(), vec![b'\r'; 66_000]].concat(),
+        [b"GET / HTTP/1.1\r\n".to_vec(), b"Host: g\r".repeat(8300)].concat(),
+    ];
+    let mut room = vec![0; 65_536];
+    for stream in streams {
+        let mut flow = flow(&[("block_name", "ads.example"), ("inspect_bytes", "65536")]);
+        let began = Instant::now();
+        let ended = stream.iter().position(|byte| {
+            let said = flow.process_at(Direction::Upstream, &[*byte], &mut room, false, || began);
+            !matches!(said.verdict, Verdict::More | Verdict::Wait(_))
+        });
+        assert_eq!(ended, Some(65_535));
+        // Once is a few milliseconds, each time from the beginning half a minute.
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+}

@@ -269,3 +269,12 @@ fn a_folder_that_others_can_write_is_refused_with_the_way_out() {
     let missing = text(&folder.0.join("missing"));
     assert!(missing.contains("No such file"), "{missing}");
 }
+
+#[test]
+fn the_queue_takes_no_more_memory_than_the_readme_says() {
+    let bytes = 1 << 20;
+    let (_queue, batch) = Queue::new(bytes);
+    let events = batch.events.capacity() * size_of::<Event>();
+    let taken = 2 * (events + batch.bytes.capacity());
+    assert!(taken > 2 * bytes && taken <= 3 * bytes, "{taken}");
+}
