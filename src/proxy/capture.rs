@@ -174,6 +174,11 @@ impl Capture {
                 Ok(message) => self.hold(message),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // An answer to a verdict: its SYN is in the queue no longer, as after new rules
+                // (`nfqnl_recv_verdict`, net/netfilter/nfnetlink_queue.c). It is sent again.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    log::debug!("give a verdict on a SYN that has left the queue: {error}");
+                }
                 Err(error) => return log::warn!("receive a SYN from the queue: {error}"),
             }
         }

@@ -215,7 +215,8 @@ struct srv6pipes_report {
 /* As MORE, but what the function waits for is not only input or room: it is called
  * again, too, when the flow is woken (host->wake), or once wait_ms have passed if that is not 0.
  * What it did not consume waits, and is offered again with what arrives, or at the wake-up.  Doing
- * nothing is always an answer with WAIT. */
+ * nothing is always an answer with WAIT; but waiting moves no bytes, and a flow that moves none
+ * for the operator's `idle_timeout` is reset, whatever time its functions named. */
 #define SRV6PIPES_WAIT 6
 
 /* Answer of func_process. */
