@@ -19,7 +19,7 @@ pub struct Described {
     pub version: String,
     /// One line for people.
     pub summary: String,
-    /// The ABI it was built for: `0.2`.
+    /// The ABI it was built for: `1.0`.
     pub abi: String,
     /// By name, those that this version does not know as bits.
     pub capabilities: Vec<String>,

@@ -86,8 +86,7 @@ pub enum TableError {
     Empty,
     /// More than [`MAX_FUNCTIONS`], or no last entry.
     TooMany,
-    /// The entry is for another version of the ABI: major and minor, which must be ours as long as
-    /// the major is 0.
+    /// The entry is for another version of the ABI: major, which must be ours, and minor.
     Version(usize, u16, u16),
     /// The entry's `struct_size` is too small for its version, unlike the first one's or absurd.
     StructSize(usize, u32),
@@ -204,8 +203,7 @@ pub(super) fn read(start: *const abi::Func) -> Result<Vec<Description>, TableErr
 fn struct_size(n: usize, head: [u8; HEAD], stride: Option<usize>) -> Result<usize, TableError> {
     let [m0, m1, n0, n1, size @ ..] = head;
     let (major, minor) = (u16::from_ne_bytes([m0, m1]), u16::from_ne_bytes([n0, n1]));
-    // Before 1.0 a minor may change anything.
-    if major != abi::ABI_MAJOR || (major == 0 && minor != abi::ABI_MINOR) {
+    if major != abi::ABI_MAJOR {
         return Err(TableError::Version(n, major, minor));
     }
     let size = u32::from_ne_bytes(size);

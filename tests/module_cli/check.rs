@@ -305,7 +305,7 @@ fn the_report_for_programs_has_everything() {
         function["optional_calls"],
         serde_json::json!(["func_report"])
     );
-    assert_eq!(function["abi"], "0.2");
+    assert_eq!(function["abi"], "1.0");
     assert!(function["refused"].is_null());
     let case = &cases(&report)[0];
     assert_eq!(case["case"], "an empty stream");

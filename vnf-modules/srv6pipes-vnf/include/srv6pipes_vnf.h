@@ -38,10 +38,9 @@
  * POINTERS handed to a call are valid until it returns, unless this file says otherwise.
  *
  * VERSIONS.  A structure only ever grows at its end, and says how large its writer knew it.  The
- * host refuses a module of another SRV6PIPES_ABI_MAJOR; while the major is 0, the minor must be the
- * host's, too.  From 1.0 on a module of another minor loads, and reads a field beyond the ones
- * below only if struct_size covers it.  What the future brings beyond that comes as an extension,
- * by name (struct srv6pipes_host).
+ * host refuses a module of another SRV6PIPES_ABI_MAJOR; a module of another minor loads, and reads a
+ * field beyond those of 1.0 only if struct_size covers it.  What the future brings beyond that
+ * comes as an extension, by name (struct srv6pipes_host).
  *
  * C99 and C++ clean.  Copyright: Apache-2.0, as srv6pipes.
  */
@@ -55,8 +54,8 @@
 extern "C" {
 #endif
 
-#define SRV6PIPES_ABI_MAJOR 0
-#define SRV6PIPES_ABI_MINOR 2
+#define SRV6PIPES_ABI_MAJOR 1
+#define SRV6PIPES_ABI_MINOR 0
 
 /* The host tries again with at least this much room for output, bytes. */
 #define SRV6PIPES_MIN_ROOM 4096

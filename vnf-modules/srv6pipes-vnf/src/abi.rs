@@ -6,9 +6,9 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 /// `SRV6PIPES_ABI_MAJOR`.
-pub const ABI_MAJOR: u16 = 0;
+pub const ABI_MAJOR: u16 = 1;
 /// `SRV6PIPES_ABI_MINOR`.
-pub const ABI_MINOR: u16 = 2;
+pub const ABI_MINOR: u16 = 0;
 
 /// `SRV6PIPES_MIN_ROOM`, bytes.
 pub const MIN_ROOM: usize = 4096;
