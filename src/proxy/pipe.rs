@@ -85,6 +85,8 @@ pub struct Pipe {
     /// The source's connection broke: what it sent before is carried on, but it has no end.
     orphaned: bool,
     finished: bool,
+    /// What reading came to behind bytes that are not carried on yet.
+    late: Option<Failure>,
     /// What is left of [`TURN`].
     turn: usize,
     /// Bytes read from the source.
@@ -108,6 +110,7 @@ impl Pipe {
             discarding: false,
             orphaned: false,
             finished: false,
+            late: None,
             turn: TURN,
             read: 0,
             written: 0,
@@ -227,8 +230,21 @@ impl Pipe {
             if self.ended[0] || !source.readable() || self.slots[0].bytes().len() >= WINDOW {
                 return Ok(Pumped::Waiting);
             }
+            if let Some(failure) = self.late.take() {
+                return Err(failure);
+            }
             match self.fill(source, pools)? {
-                Moved::Bytes(n) => self.turn = self.turn.saturating_sub(n),
+                Moved::Bytes(n) => {
+                    self.turn = self.turn.saturating_sub(n);
+                    // All is here, perhaps: what the end is known of leaves together with it.
+                    if source.hung_up() && self.slots[0].bytes().len() < WINDOW {
+                        match self.fill(source, pools) {
+                            Ok(moved) => self.ended[0] = moved == Moved::End && !self.orphaned,
+                            // What came before leaves first.
+                            Err(failure) => self.late = Some(failure),
+                        }
+                    }
+                }
                 Moved::End if self.orphaned => return Ok(Pumped::Waiting),
                 Moved::End => self.ended[0] = true,
                 Moved::Blocked => return Ok(Pumped::Waiting),
@@ -288,6 +304,7 @@ impl Pipe {
 
     /// Writes what waits before the sink; whether nothing is left.
     fn drain(&mut self, sink: &mut End, pools: &mut Pools) -> Result<bool, Failure> {
+        let last = self.last_ended();
         let Some(slot) = self.slots.last_mut() else {
             return Ok(true);
         };
@@ -295,7 +312,7 @@ impl Pipe {
             if !sink.writable() {
                 return Ok(false);
             }
-            match sink.write(slot.bytes()).map_err(Failure::Sink)? {
+            match sink.write(slot.bytes(), last).map_err(Failure::Sink)? {
                 Moved::Bytes(n) => {
                     self.written += n as u64;
                     slot.consume(n, &mut pools.chunks);

@@ -5,10 +5,11 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
+use nix::sys::socket::{MsgFlags, send};
 
 use crate::sys::socket;
 
@@ -91,6 +92,11 @@ impl End {
         self.ended
     }
 
+    /// Whether the peer has sent its FIN, or the connection is gone: reading comes to an end.
+    pub fn hung_up(&self) -> bool {
+        self.hung_up
+    }
+
     /// Whether there has been urgent data: only reading gets past it.
     pub fn urgent(&self) -> bool {
         self.urgent
@@ -132,10 +138,15 @@ impl End {
         }
     }
 
-    /// Writes from `bytes`, which is not empty.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Moved> {
+    /// Writes from `bytes`, which is not empty. `last` says that [`finish`](Self::finish) follows:
+    /// the FIN then travels with the last bytes instead of in a packet of its own.
+    pub fn write(&mut self, bytes: &[u8], last: bool) -> io::Result<Moved> {
+        let flags = match last {
+            true => MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(libc::MSG_MORE),
+            false => MsgFlags::MSG_NOSIGNAL,
+        };
         loop {
-            match nix::unistd::write(&self.socket, bytes) {
+            match send(self.socket.as_raw_fd(), bytes, flags) {
                 Ok(n) => {
                     if n < bytes.len() {
                         self.writable = false;

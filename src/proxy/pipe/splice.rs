@@ -4,10 +4,15 @@ use crate::proxy::chunk::Slot;
 use crate::proxy::pipe::{Failure, Pipe, Pools, Pumped};
 use crate::sys::end::{End, Moved};
 
+/// Bytes of a direction that are copied first, though no function wants them: below that the
+/// calls that splice takes cost more than the copying (docs/performance.md).
+const COPIED: u64 = 65_536;
+
 impl Pipe {
     /// Whether the kernel moves the bytes, or still has some that it began to move.
     pub(super) fn splices(&self) -> bool {
-        self.kernel.is_some() || (self.can_splice && !self.discarding && self.untouched())
+        self.kernel.is_some()
+            || (self.read >= COPIED && self.can_splice && !self.discarding && self.untouched())
     }
 
     /// No function wants the bytes, and none of them waits here.

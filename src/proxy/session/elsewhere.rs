@@ -37,7 +37,7 @@ impl Session {
             Outcome::ConnectTimeout => io::Error::from_raw_os_error(libc::ETIMEDOUT),
             other => return Err(other),
         };
-        match connect::begin_again(course, error, own, counters) {
+        match connect::begin_again(course, false, error, own, counters) {
             Ok(outbound) => {
                 self.outbound = End::new(outbound);
                 self.server = course.itinerary.server;
