@@ -51,7 +51,8 @@ pub struct Run {
     pub config: PathBuf,
 }
 
-/// Read the configuration and print what `run` would do to the kernel; touch nothing.
+/// Read the configuration, load the modules, make every function ready and give it up again, and
+/// print what `run` would do to the kernel; touch nothing.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "check")]
 pub struct Check {

@@ -83,9 +83,45 @@ job_test() {
             passed, ignored, skipped }' "$log"
 }
 
+# The module ABI from both sides: the SDK's glue and the example in C, run by a checker of memory.
+job_valgrind() {
+    tests/deps.sh test
+    local check=(valgrind --quiet --error-exitcode=1 --leak-check=full)
+    # The handle of the main thread, which std holds by a pointer into its middle, is "possibly
+    # lost"; what is really lost is not.
+    local lost=definite,indirect
+    local runner=("${check[@]}" --errors-for-leak-kinds=$lost --show-leak-kinds=$lost)
+    cargo test --locked -p srv6pipes-vnf --lib --tests \
+        --config "target.'cfg(unix)'.runner = '${runner[*]}'"
+
+    local cc=("${CC:-cc}" -std=c99 -Wall -Wextra -Wpedantic -Werror -O1 -g
+        -I vnf-modules/srv6pipes-vnf/include)
+    mkdir -p "$target/drive"
+    "${cc[@]}" -fPIC -shared -o "$target/drive/libxor_c.so" vnf-modules/example-c/xor.c
+    "${cc[@]}" -o "$target/drive/drive" tests/fixtures/modules/drive.c -ldl
+    "${check[@]}" "$target/drive/drive" "$target/drive/libxor_c.so"
+
+    # Sees what valgrind does not: the stack and the statics. RUSTC_BOOTSTRAP, since stable Rust
+    # has the sanitizer but not the option for it.
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --locked -p srv6pipes-vnf \
+        --lib --tests --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir "$target/asan"
+}
+
+# Undefined behaviour that no machine shows: the SDK's glue, and the host's counters behind it. Not
+# part of `all`, because a nightly Rust with Miri cannot be had everywhere, nor on every day.
+job_miri() {
+    if ! cargo +nightly miri --version >/dev/null 2>&1; then
+        echo "missing: Miri; type: rustup toolchain install nightly --component miri,rust-src" >&2
+        return 1
+    fi
+    # Without the examples: Miri makes no cdylib.
+    cargo +nightly miri test --locked -p srv6pipes-vnf --lib --tests --target-dir "$target/miri"
+    cargo +nightly miri test --locked -p srv6pipes --lib --target-dir "$target/miri" vnf::c
+}
+
 job_all() {
     tests/deps.sh test
-    run fmt clippy doc deny fuzz docs test
+    run fmt clippy doc deny fuzz docs valgrind test
 }
 
 run() {

@@ -7,7 +7,7 @@ set -euo pipefail
 build=(cc:gcc)
 demo=(ip:iproute2 nft:nftables ethtool:ethtool nginx:nginx-light curl:curl sha256sum:coreutils)
 test=("${build[@]}" "${demo[@]}"
-    g++:g++ make:make ip6tables:iptables ps:procps valgrind:valgrind)
+    g++:g++ make:make ip6tables:iptables openssl:openssl ps:procps tshark:tshark valgrind:valgrind)
 
 case ${1-} in
     build) wanted=("${build[@]}") ;;

@@ -17,7 +17,7 @@ script=$(mktemp)
 trap 'rm -f "$script"' EXIT
 
 blocks=0
-for file in README.md ARCHITECTURE.md docs/*.md vnf-modules/*.md; do
+for file in README.md ARCHITECTURE.md docs/*.md vnf-modules/*.md vnf-modules/*/README.md; do
     [[ -f $file ]] || continue
     awk -v file="$file" '
         /^```sh test *$/ { inside = 1; printf "where=%s:%d\n", file, NR + 1; next }

@@ -47,3 +47,13 @@ fn uci() {
 fn control() {
     replay("fuzz/corpus/control", None, targets::control);
 }
+
+#[test]
+fn clienthello() {
+    replay("fuzz/corpus/clienthello", None, targets::clienthello);
+}
+
+#[test]
+fn request() {
+    replay("fuzz/corpus/request", None, targets::request);
+}

@@ -257,7 +257,7 @@ fn all_errors_come_at_once_and_name_their_section() {
             format!(
                 "function 0x0004 'failing_init' of {path}/failing.so: func_init refused its options (7); the log says why"
             ),
-            format!("function 0x0005 'zoo' of {path}/good.so: option \"key\" has a NUL in it"),
+            format!("function 0x0005 'zoo' of {path}/good.so: option 'key' has a NUL in it"),
             format!(
                 "function 0x0006 'other' of {path}/none.so: open {path}/none.so: No such file or directory (os error 2)"
             ),

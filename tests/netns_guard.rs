@@ -19,7 +19,9 @@ const MODES: [&str; 2] = ["saved_syn", "nfqueue"];
 /// Proxy 1 whose locator has one more line.
 fn proxy_with(lab: &Lab, mode: &str, line: &str) -> Proxy {
     Proxy::start_as(lab, 1, |workdir| {
-        let config = base_config(lab, 1, workdir, &capture_option(mode));
+        // One worker: it must not remember what it asked the kernel last.
+        let options = capture_option(mode) + "\noption threads '1'";
+        let config = base_config(lab, 1, workdir, &options);
         let device = format!("list device '{}'\n", lab.device_to_client(1));
         config.replace(&device, &format!("{device}{line}\n")) + &stock_functions()
     })
@@ -70,16 +72,23 @@ fn nobody_comes_to_the_proxys_own_services_from_inside() {
         sid(1, 2, 0)
     );
     lab.client().ip(&through).unwrap();
+    let server = Server::start(lab.server(), 7, Habit::Echo);
+    lab.steer(&[sid(1, 2, 0)]).unwrap();
     for (mode, sight) in [
         ("saved_syn", Sight::ConnectsThenReset),
         ("nfqueue", Sight::Fails(Errno::ECONNREFUSED)),
     ] {
         let proxy = proxy_with(&lab, mode, "");
-        let attempt = Attempt::begin(lab.client(), target);
-        assert_eq!(attempt.sight(|| false), sight, "{mode}");
-        wait_counter(&proxy, "bad_destination_flows", 1);
-        let came = service.accept().unwrap_err();
-        assert_eq!(came.kind(), ErrorKind::WouldBlock, "{mode}");
+        // Also after other flows, and these also after that one.
+        for refused in 1..=2 {
+            let honest = connect(lab.client(), server.address()).unwrap();
+            assert_eq!(exchange(&honest, b"honest").unwrap(), b"honest", "{mode}");
+            let attempt = Attempt::begin(lab.client(), target);
+            assert_eq!(attempt.sight(|| false), sight, "{mode}");
+            wait_counter(&proxy, "bad_destination_flows", refused);
+            let came = service.accept().unwrap_err();
+            assert_eq!(came.kind(), ErrorKind::WouldBlock, "{mode}");
+        }
     }
 }
 

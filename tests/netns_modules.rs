@@ -293,7 +293,7 @@ fn a_bad_module_ends_run_with_a_reason_before_the_kernel_is_touched() {
         "option init 'panic'",
         &["panic", "in init"],
     );
-    let words = ["func_init refused", "told to refuse"];
+    let words = ["told to refuse"];
     assert_refused(&lab, &panics, "panics", "option init 'refuse'", &words);
     assert_refused(
         &lab,

@@ -182,13 +182,17 @@ impl Daemon {
 
     fn answer(&mut self, request: Request) -> Value {
         match request {
-            Request::Status => status::status(
-                &self.config,
-                &self.proxy,
-                &self.runtime,
-                name(capture_way(&self.config)),
-                self.began.elapsed(),
-            ),
+            Request::Status => {
+                // What functions make of their reports is part of it.
+                self.proxy.report();
+                status::status(
+                    &self.config,
+                    &self.proxy,
+                    &self.runtime,
+                    name(capture_way(&self.config)),
+                    self.began.elapsed(),
+                )
+            }
             Request::Flows => status::flows(self.proxy.flows()),
             Request::Reload => match self.reload() {
                 Ok(()) => json!({ "reloaded": true }),
@@ -244,8 +248,9 @@ impl Daemon {
     }
 }
 
-/// All modules of a configuration; the text names each that fails, with its file and line.
-fn modules(path: &Path, config: &Config, old: Option<&Registry>) -> Result<Registry, String> {
+/// All functions of a configuration, ready; the text has a line for each mistake, with its file and
+/// line.
+pub fn modules(path: &Path, config: &Config, old: Option<&Registry>) -> Result<Registry, String> {
     Registry::load(&config.functions, &config.main.module_dir, old).map_err(|errors| {
         let lines: Vec<String> = errors
             .iter()

@@ -15,10 +15,10 @@ use crate::cli::{Cli, Command};
 use crate::config::{self, Config};
 use crate::control::proto::Request;
 use crate::control::{client, print, server};
+use crate::demo;
 use crate::report::{self, Chain};
 use crate::setup::plan::plan;
 use crate::setup::{self, doctor};
-use crate::{demo, vnf};
 
 /// Does what the words say. Errors go to the log; the exit code is 0 or 1.
 pub fn main(cli: Cli) -> ExitCode {
@@ -71,31 +71,13 @@ fn load(path: &Path) -> Result<Config, Told> {
     })
 }
 
+/// As `run`, up to the kernel: every function is made ready, and given up again.
 fn check(path: &Path) -> Result<(), Told> {
     let config = load(path)?;
-    let mut wrong = 0;
-    for function in &config.functions {
-        let module = vnf::Library::open(&config.main.module_file(function));
-        let complaint = match &module {
-            Err(error) => Chain(error).to_string(),
-            Ok(library) if library.functions().iter().any(|f| f.name == function.name) => continue,
-            Ok(library) => {
-                let names = library.functions().iter().map(|f| f.name.as_str());
-                let names: Vec<&str> = names.collect();
-                format!(
-                    "{} has no function '{}', but {}",
-                    library.path().display(),
-                    function.name,
-                    names.join(", ")
-                )
-            }
-        };
-        eprintln!("{}:{}: {complaint}", path.display(), function.line);
-        wrong += 1;
-    }
-    if wrong > 0 {
-        return Err(Told);
-    }
+    daemon::modules(path, &config, None).map_err(|text| {
+        eprintln!("{text}");
+        Told
+    })?;
     say(&plan(&config, daemon::capture_way(&config)).to_string())
 }
 

@@ -10,6 +10,8 @@ use crate::config::Config;
 use crate::proxy::Proxy;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::snapshot::FlowSnapshot;
+use crate::vnf::Function;
+use crate::vnf::counters::NamedCounter;
 
 /// `status`: what runs, and all counters.
 pub fn status(
@@ -29,6 +31,7 @@ pub fn status(
             entry.insert("name".into(), json!(served.function.name()));
             entry.insert("module".into(), json!(served.function.module()));
             entry.insert("version".into(), json!(served.function.version()));
+            entry.insert("counters".into(), own_counters(&served.function));
             Value::Object(entry)
         })
         .collect();
@@ -48,6 +51,16 @@ pub fn status(
         "counters": object(&proxy.shared().counters.snapshot()),
         "kernel": { "ip6_in_hdr_errors_packets": header_errors() },
     })
+}
+
+/// What a function counts itself, sorted by name and label.
+fn own_counters(function: &Function) -> Value {
+    let counters = function.counters().into_iter();
+    counters
+        .map(|NamedCounter { name, label, value }| {
+            json!({ "name": name, "label": label, "value": value })
+        })
+        .collect()
 }
 
 /// `flows`: the live flows, oldest first.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::PathBuf;
 
+use crate::config::model::FunctionOption;
 use crate::config::nearest::nearest;
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::schema::{Absent, SectionKind, Spec};
@@ -116,12 +117,16 @@ impl<'a> Fields<'a> {
     }
 
     /// What the table doesn't know, in file order.
-    pub fn others(&self) -> Vec<(String, String)> {
+    pub fn others(&self) -> Vec<FunctionOption> {
         let others = self.section.entries.iter().filter(|entry| {
             self.spec_of(entry).is_none() && (entry.list || !entry.value.is_empty())
         });
         others
-            .map(|entry| (entry.name.clone(), entry.value.clone()))
+            .map(|entry| FunctionOption {
+                key: entry.name.clone(),
+                value: entry.value.clone(),
+                line: entry.line,
+            })
             .collect()
     }
 

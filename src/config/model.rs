@@ -142,8 +142,19 @@ pub struct Function {
     /// What becomes of a flow whose function fails.
     pub on_failure: FunctionFailure,
     /// All other options and lists of the section, handed to `func_init` in file order.
-    pub options: Vec<(String, String)>,
+    pub options: Vec<FunctionOption>,
     /// Line of the section in the file.
+    pub line: u32,
+}
+
+/// An option, or one value of a list, that is a function's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionOption {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Its line in the file.
     pub line: u32,
 }
 

@@ -66,9 +66,9 @@ impl Display for Function {
         line(f, &schema::MODULE, self.module.display())?;
         line(f, &schema::NAME, &self.name)?;
         line(f, &schema::FUNCTION_ON_FAILURE, self.on_failure)?;
-        for (name, value) in &self.options {
+        for option in &self.options {
             // A name that comes several times was a list, and so was an empty value.
-            writeln!(f, "\tlist {name} '{}'", Quoted(value))?;
+            writeln!(f, "\tlist {} '{}'", option.key, Quoted(&option.value))?;
         }
         Ok(())
     }

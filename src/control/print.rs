@@ -1,8 +1,12 @@
 //! `status` and `flows` for people, from the same JSON that programs get.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
+
+/// Lines for counters that differ only by their label.
+const MOST_LABELS: usize = 10;
 
 /// `status` without `--json`: what is there, then every counter that is not 0.
 pub fn status(status: &Value) -> String {
@@ -32,6 +36,7 @@ pub fn status(status: &Value) -> String {
             bytes(&function["out_bytes"]),
             plain(&function["broken_flows"]),
         );
+        own_counters(&mut text, list(&function["counters"]));
     }
     for (name, value) in map(&status["counters"]) {
         if value.as_u64() != Some(0) {
@@ -49,6 +54,46 @@ pub fn status(status: &Value) -> String {
         }
     }
     text
+}
+
+/// What a function counts itself, below its line: of each name the largest, if they are many.
+///
+/// ```text
+/// function  0x0001 firewall (/usr/lib/srv6pipes/libfirewall.so): 9 flows, …
+///                      4  passed flows
+///                      3  blocked flows   rule=ads
+///                      2  blocked flows   rule=spam
+///                         and 7 more of blocked flows: --json
+/// ```
+fn own_counters(text: &mut String, counters: &[Value]) {
+    let words = |counter: &Value| plain(&counter["name"]).replace('_', " ");
+    let width = counters.iter().map(|c| words(c).chars().count()).max();
+    let width = width.unwrap_or(0);
+    for same in counters.chunk_by(|one, other| one["name"] == other["name"]) {
+        let value = |counter: &Value| counter["value"].as_u64().unwrap_or(0);
+        let mut counted: Vec<&Value> = same.iter().filter(|c| value(c) != 0).collect();
+        // Those of one value stay sorted by their labels.
+        counted.sort_by_key(|counter| Reverse(value(counter)));
+        let shown = counted.len().min(MOST_LABELS);
+        for counter in &counted[..shown] {
+            let line = format!(
+                "{:>22}  {:width$}  {}",
+                value(counter),
+                words(counter),
+                plain(&counter["label"])
+            );
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        let more = counted.len() - shown;
+        if more > 0 {
+            let _ = writeln!(
+                text,
+                "{:24}and {more} more of {}: --json",
+                "",
+                words(&same[0])
+            );
+        }
+    }
 }
 
 /// `flows` without `--json`: a line for each.
@@ -128,6 +173,40 @@ mod tests {
         let text = status(&json!({ "counters": { "live_flows": 0, "finished_flows": 3 } }));
         assert!(text.contains("3  finished flows"));
         assert!(!text.contains("live flows"));
+    }
+
+    #[test]
+    fn own_counters_stand_below_their_function() {
+        let counter = |name: &str, label: &str, value: u64| json!({ "name": name, "label": label, "value": value });
+        let mut counters = vec![
+            counter("passed_flows", "", 4),
+            counter("quiet_flows", "", 0),
+            counter("x_us", "client=a", 3),
+            counter("x_us", "client=b", 5),
+        ];
+        counters.extend((0..12).map(|n| counter("y_bytes", &format!("n={n:02}"), 1 + n % 2)));
+        let text = status(&json!({ "functions": [{
+            "id": "0x0001", "name": "f", "module": "m.so", "flows": 1, "in_bytes": 2,
+            "out_bytes": 3, "broken_flows": 0, "counters": counters,
+        }] }));
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        let expected = [
+            "function  0x0001 f (m.so): 1 flows, 2 B in, 3 B out, 0 broken",
+            "                     4  passed flows",
+            "                     5  x us          client=b",
+            "                     3  x us          client=a",
+            "                     2  y bytes       n=01",
+            "                     2  y bytes       n=03",
+        ];
+        assert_eq!(lines[..6], expected);
+        assert_eq!(
+            lines[12..],
+            [
+                "                     1  y bytes       n=04",
+                "                     1  y bytes       n=06",
+                "                        and 2 more of y bytes: --json",
+            ]
+        );
     }
 
     #[test]

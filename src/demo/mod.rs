@@ -92,7 +92,7 @@ fn on_stage(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
 
     say("Building the network: client, P1, P2 and server, one namespace each.")?;
     let workdir = Workdir::new(PREFIX)?;
-    let modules = workdir.copy_modules(&folder)?;
+    let modules = workdir.copy_modules(&folder, |_| true)?;
     let lab = Lab::new(
         PREFIX,
         &lab::Options {

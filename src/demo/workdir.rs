@@ -86,11 +86,16 @@ impl Workdir {
         Ok(path)
     }
 
-    /// Copies every `lib*.so` of `folder` into the folder `modules`, and returns that one's path.
+    /// Copies every `lib*.so` of `folder` whose name is `wanted` into the folder `modules`, and
+    /// returns that one's path.
     ///
     /// # Errors
     /// When `folder` cannot be read.
-    pub fn copy_modules(&self, folder: &Path) -> Result<PathBuf, Error> {
+    pub fn copy_modules(
+        &self,
+        folder: &Path,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<PathBuf, Error> {
         let modules = self.path.join("modules");
         DirBuilder::new()
             .recursive(true)
@@ -102,7 +107,7 @@ impl Workdir {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
-            if name.starts_with("lib") && name.ends_with(".so") {
+            if name.starts_with("lib") && name.ends_with(".so") && wanted(name) {
                 let copy = modules.join(name);
                 fs::copy(&path, &copy)
                     .and_then(|_| fs::set_permissions(&copy, Permissions::from_mode(0o600)))

@@ -11,7 +11,6 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::config::model::FunctionFailure;
 use crate::proxy::stage::{Chain, Stage};
-use crate::stats::FunctionCounters;
 use crate::sys::end::End;
 use crate::vnf::{Broken, Direction, Progress, Transform, Verdict};
 
@@ -19,7 +18,10 @@ use crate::vnf::{Broken, Direction, Progress, Transform, Verdict};
 pub type Body =
     Box<dyn FnMut(Direction, &[u8], &mut [u8], bool) -> Result<Progress, Broken> + Send>;
 
-struct Closure(Body);
+struct Closure {
+    body: Body,
+    speaks_first: bool,
+}
 
 impl fmt::Debug for Closure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,19 +41,33 @@ impl Transform for Closure {
             input.len() <= 65536 && !output.is_empty(),
             "the host's promise"
         );
-        (self.0)(direction, input, output, end)
+        (self.body)(direction, input, output, end)
+    }
+
+    fn speaks_first(&self) -> bool {
+        self.speaks_first
     }
 }
 
 /// A chain of such functions, numbered from 1, whose failures let flows pass.
 pub fn chain(bodies: impl IntoIterator<Item = Body>) -> Chain {
-    let stage = |(id, body)| Stage {
-        id,
-        transform: Box::new(Closure(body)),
-        on_failure: FunctionFailure::Pass,
-        counters: Arc::new(FunctionCounters::default()),
-    };
-    Chain::new((1..).zip(bodies).map(stage).collect())
+    chain_of(bodies.into_iter().map(|body| (body, false)))
+}
+
+/// As [`chain`]; each with whether it speaks first.
+pub fn chain_of(bodies: impl IntoIterator<Item = (Body, bool)>) -> Chain {
+    let closure = |(body, speaks_first)| Closure { body, speaks_first };
+    let stages = (1..).zip(bodies.into_iter().map(closure));
+    Chain::new(
+        stages
+            .map(|(id, closure)| stage(id, Box::new(closure)))
+            .collect(),
+    )
+}
+
+/// A function with a number, whose failures let flows pass.
+pub fn stage(id: u16, transform: Box<dyn Transform>) -> Stage {
+    Stage::new(id, transform, FunctionFailure::Pass, Arc::default())
 }
 
 /// An answer.

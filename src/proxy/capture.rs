@@ -59,6 +59,7 @@ struct Asking {
     held: Held,
     course: Course,
     outbound: OwnedFd,
+    since: Instant,
 }
 
 /// The capture thread's state.
@@ -160,7 +161,7 @@ impl Capture {
                     self.runtime = runtime;
                     let _ = done.send(());
                 }
-                Command::Flows(_) => {}
+                Command::Flows(_) | Command::Report(_) => {}
                 Command::Stop => return true,
             }
         }
@@ -249,7 +250,8 @@ impl Capture {
         if let Err(errno) = self.epoll.add(&outbound, event) {
             return self.give_up(held, &Dead::NotConnected(errno.into()));
         }
-        let deadline = Instant::now() + course.patience();
+        let since = Instant::now();
+        let deadline = since + course.patience();
         self.deadlines.push(deadline, (index, generation));
         entry.insert(Asking {
             generation,
@@ -257,6 +259,7 @@ impl Capture {
             held,
             course,
             outbound,
+            since,
         });
     }
 
@@ -279,6 +282,7 @@ impl Capture {
             held,
             mut course,
             outbound,
+            since,
         }) = self.asking.try_remove(index)
         else {
             return;
@@ -291,8 +295,14 @@ impl Capture {
         }
         course.choices.connect();
         let Held { key, isn, message } = held;
-        let deadline = Instant::now() + course.runtime.connect_timeout;
-        let answered = Answered { outbound, course };
+        let now = Instant::now();
+        let deadline = now + course.runtime.connect_timeout;
+        let answered = Answered {
+            outbound,
+            course,
+            asked: since,
+            after: now - since,
+        };
         self.table.answer(key, isn, answered, deadline);
         self.judge(message, Verdict::Accept);
     }

@@ -1,9 +1,10 @@
 //! When to look at which flow again: instants in order.
 //!
 //! Traffic moves a flow's deadline back without touching the order; an entry that comes up too
-//! early is pushed again. So a busy flow costs one push per timeout, not one per packet. A flow
-//! that ends takes its entry along: left in a heap until its hour has come, the entries of a
-//! thousand flows a second and two hours of idle timeout would be hundreds of megabytes.
+//! early is pushed again. So a busy flow costs one push per timeout, not one per packet; one whose
+//! function waits for a time, one per call. There is one entry for each flow, and a flow that ends
+//! takes it along: left in a heap until its hour has come, the entries of a thousand flows a second
+//! and two hours of idle timeout would be hundreds of megabytes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddrV6;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::flow::{FlowKey, FlowTable};
 use crate::proxy::connect::{self, Cause, Dead};
@@ -48,6 +48,10 @@ struct Found {
     chain: Chain,
     /// As the capture knows it, if that has connected it.
     held: Option<(FlowKey, u32)>,
+    /// When the next segment was asked, or a little before.
+    asked: Instant,
+    /// How long it took to answer, if it has.
+    answered_after: Option<Duration>,
 }
 
 /// A worker's listener.
@@ -163,13 +167,20 @@ impl Door {
             self.shared.counters.no_srh_flows.one();
             return None;
         };
-        let Answered { outbound, course } = answered;
+        let Answered {
+            outbound,
+            course,
+            asked,
+            after,
+        } = answered;
         match spawn::chain(&course, id) {
             Ok(chain) => Some(Found {
                 outbound,
                 course,
                 chain,
                 held: Some((key, isn)),
+                asked,
+                answered_after: Some(after),
             }),
             Err(refusal) => {
                 self.refuse(&refusal);
@@ -194,12 +205,15 @@ impl Door {
         };
         // A function may hold them back.
         let at_once = chain.is_empty() && !course.is_chosen() && socket::has_bytes(inbound);
+        let asked = Instant::now();
         match connect::begin(&mut course, at_once, &self.own, counters) {
             Ok(outbound) => Some(Found {
                 outbound,
                 course,
                 chain,
                 held: None,
+                asked,
+                answered_after: None,
             }),
             Err(Dead::Refused(refusal)) => {
                 self.refuse(&refusal);
@@ -274,6 +288,8 @@ impl Found {
             course,
             chain,
             held,
+            asked,
+            answered_after,
         } = self;
         let mut beginning = Beginning {
             id,
@@ -285,6 +301,8 @@ impl Found {
             outbound: End::new(outbound),
             chain,
             connect_timeout: held.is_none().then(|| course.patience()),
+            asked,
+            answered_after,
             idle_timeout: course.runtime.idle_timeout,
             choices: Choices::default(),
             undecided: None,

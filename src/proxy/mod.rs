@@ -32,13 +32,14 @@ pub mod worker;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::flow::FlowTable;
 use crate::proxy::course::Course;
-use crate::stats::Counters;
+use crate::stats::{Counter, Counters};
 
 pub use threads::{Error, Options, Proxy};
 
@@ -49,6 +50,10 @@ pub struct Answered {
     pub outbound: OwnedFd,
     /// Where the flow goes.
     pub course: Course,
+    /// When the next segment was asked.
+    pub asked: Instant,
+    /// How long it took to answer.
+    pub after: Duration,
 }
 
 /// All that threads share.
@@ -58,6 +63,8 @@ pub struct Shared {
     pub counters: Counters,
     /// Only with `nfqueue` capture.
     pub answered: Option<Arc<FlowTable<Answered>>>,
+    /// Live flows whose functions want reports.
+    pub reporting: Counter,
     failed: AtomicBool,
 }
 

@@ -98,13 +98,19 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// A pipe for a flow with so many functions.
-    pub fn new(direction: Direction, functions: usize) -> Self {
+    /// A pipe for a flow with these functions.
+    pub fn new(direction: Direction, chain: &mut Chain) -> Self {
+        let functions = chain.len();
+        let at_once = |place| {
+            let stage = chain.stage(direction, place);
+            stage.is_some_and(|stage| stage.transform.speaks_first())
+        };
+        let places = (0..functions).map(at_once).map(Place::new).collect();
         Self {
             direction,
             slots: (0..=functions).map(|_| Slot::default()).collect(),
             ended: vec![false; functions + 1],
-            places: (0..functions).map(|_| Place::default()).collect(),
+            places,
             kernel: None,
             can_splice: true,
             discarding: false,

@@ -13,7 +13,10 @@
 //! section 2.17), and that could overtake what the peer has not read yet.
 //!
 //! A reset does not overtake the bytes before it either: what the lost end had sent is carried on
-//! first, as far as the other end takes it without waiting.
+//! first, as far as functions and the other end take it without waiting.
+//!
+//! A function that waits is called in a step, too: after [`Session::wake`], or when the flow is
+//! [`Session::due`]. That moves the idle timeout only if bytes move.
 //!
 //! The clock and the worker's pools come in as arguments.
 
@@ -22,6 +25,7 @@ mod elsewhere;
 mod failure;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -38,6 +42,7 @@ use crate::sys::end::End;
 use crate::vnf::Direction;
 
 pub use beginning::Beginning;
+use times::Times;
 
 /// How long a peer may go on sending what nobody reads, after all that is for it has been sent.
 const LINGER: Duration = Duration::from_secs(5);
@@ -102,17 +107,23 @@ pub struct Session {
     deadline: Instant,
     choices: Choices,
     undecided: Option<Box<Course>>,
+    /// When the next segment was asked, this one.
+    asked: Instant,
+    /// How long it took to answer, if it has.
+    answered_after: Option<Duration>,
+    /// `None` if no function wants to know.
+    times: Option<Box<Times>>,
 }
 
 impl Session {
     /// A flow that has just been accepted.
     pub fn new(beginning: Beginning, now: Instant) -> Self {
-        let functions = beginning.chain.len();
+        let mut chain = beginning.chain;
         let (state, patience) = match beginning.connect_timeout {
             Some(timeout) => (State::Connecting, timeout),
             None => (State::Piping, beginning.idle_timeout),
         };
-        Self {
+        let mut session = Self {
             id: beginning.id,
             client: beginning.client,
             server: beginning.server,
@@ -122,16 +133,21 @@ impl Session {
             state,
             inbound: beginning.inbound,
             outbound: beginning.outbound,
-            chain: beginning.chain,
-            upstream: Pipe::new(Direction::Upstream, functions),
-            downstream: Pipe::new(Direction::Downstream, functions),
+            upstream: Pipe::new(Direction::Upstream, &mut chain),
+            downstream: Pipe::new(Direction::Downstream, &mut chain),
+            chain,
             closed: false,
             lost: None,
             idle_timeout: beginning.idle_timeout,
             deadline: now + patience,
             choices: beginning.choices,
             undecided: beginning.undecided,
-        }
+            asked: beginning.asked,
+            answered_after: beginning.answered_after,
+            times: None,
+        };
+        session.take_times();
+        session
     }
 
     /// epoll said something about one side.
@@ -161,6 +177,7 @@ impl Session {
             if let Some(error) = self.outbound.take_error() {
                 return Action::Close(Outcome::NotConnected(error));
             }
+            self.note_answer(now);
             if let Err(refusal) = self.decide() {
                 return Action::Close(Outcome::Refused(refusal));
             }
@@ -169,8 +186,11 @@ impl Session {
         }
         let before = self.moved();
         let action = self.pump(now, pools);
-        if self.moved() != before && self.state != State::Lingering {
-            self.deadline = now + self.idle_timeout;
+        if self.moved() != before {
+            self.note_bytes(now);
+            if self.state != State::Lingering {
+                self.deadline = now + self.idle_timeout;
+            }
         }
         action
     }
@@ -301,7 +321,8 @@ impl Session {
     }
 
     /// Ends the flow; unless it ended in order, both ends see a reset.
-    pub fn close(mut self, outcome: &Outcome, pools: &mut Pools) {
+    pub fn close(mut self, outcome: &Outcome, now: Instant, pools: &mut Pools) {
+        self.report(now, true);
         self.upstream.release(pools);
         self.downstream.release(pools);
         let in_order = match outcome {

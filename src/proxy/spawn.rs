@@ -31,12 +31,12 @@ pub fn chain(course: &Course, id: u64) -> Result<Chain, Refusal> {
             choice: course.choices.of(place),
         };
         match served.function.spawn(&info) {
-            Ok(transform) => stages.push(Stage {
-                id: step.function,
+            Ok(transform) => stages.push(Stage::new(
+                step.function,
                 transform,
-                on_failure: served.on_failure,
-                counters: Arc::clone(&served.counters),
-            }),
+                served.on_failure,
+                Arc::clone(&served.counters),
+            )),
             Err(error) if served.on_failure == FunctionFailure::Pass => {
                 let id = step.function;
                 log::log!(

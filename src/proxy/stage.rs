@@ -2,11 +2,12 @@
 //! backwards, as a chain of proxies would.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::model::FunctionFailure;
 use crate::proxy::outcome::Outcome;
 use crate::stats::FunctionCounters;
-use crate::vnf::{Broken, Direction, Progress, Transform};
+use crate::vnf::{Broken, Direction, Progress, Report, Transform};
 
 /// One function of one flow.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Stage {
     pub on_failure: FunctionFailure,
     /// What the function has seen.
     pub counters: Arc<FunctionCounters>,
+    /// It has been told that the flow is over.
+    told_last: bool,
 }
 
 /// All functions of one flow.
@@ -48,6 +51,18 @@ impl Chain {
         self.stages.iter().map(|stage| stage.id)
     }
 
+    /// Whether any function wants reports.
+    pub fn reports(&self) -> bool {
+        self.stages.iter().any(|stage| stage.transform.reports())
+    }
+
+    /// Tells those that want it.
+    pub fn report(&mut self, report: &Report) {
+        for stage in &mut self.stages {
+            stage.report(report);
+        }
+    }
+
     /// The stage that bytes going in `direction` meet as their `place`th.
     pub fn stage(&mut self, direction: Direction, place: usize) -> Option<&mut Stage> {
         let index = match direction {
@@ -59,6 +74,29 @@ impl Chain {
 }
 
 impl Stage {
+    /// The function of this number, with its state for this flow.
+    pub fn new(
+        id: u16,
+        transform: Box<dyn Transform>,
+        on_failure: FunctionFailure,
+        counters: Arc<FunctionCounters>,
+    ) -> Self {
+        Self {
+            id,
+            transform,
+            on_failure,
+            counters,
+            told_last: false,
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        if self.transform.reports() && !self.told_last {
+            self.told_last = report.last;
+            self.transform.report(report);
+        }
+    }
+
     /// Runs the function once and counts what it did.
     pub fn run(
         &mut self,
@@ -93,6 +131,24 @@ impl Stage {
                 Ok(())
             }
         }
+    }
+}
+
+/// Whoever wants reports is told of the end, also of a flow that another function would not take, or
+/// that found no next segment: nothing has moved then.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.report(&Report {
+            last: true,
+            upstream_in: 0,
+            upstream_out: 0,
+            downstream_in: 0,
+            downstream_out: 0,
+            age: Duration::ZERO,
+            client_rtt: None,
+            connect: None,
+            first_byte: None,
+        });
     }
 }
 

@@ -16,7 +16,7 @@ use crate::proxy::snapshot::FlowSnapshot;
 use crate::proxy::worker::{Command, Worker};
 use crate::sys::socket;
 
-/// How long `flows` waits for a worker that is busy.
+/// How long we wait for a worker that is busy.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a thread may take to end: one of its functions may be busy with 64 KiB.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -104,12 +104,15 @@ impl Proxy {
     /// New flows take this configuration, all of them when this returns; but those of a worker that
     /// is too busy to answer take it later.
     pub fn reload(&self, runtime: &Arc<Runtime>) {
-        let (done, answers) = mpsc::channel();
-        self.tell(|| Command::Runtime(Arc::clone(runtime), done.clone()));
-        drop(done);
-        let until = Instant::now() + PATIENCE;
-        let left = || until.saturating_duration_since(Instant::now());
-        while answers.recv_timeout(left()).is_ok() {}
+        self.tell_and_wait(|done| Command::Runtime(Arc::clone(runtime), done));
+    }
+
+    /// All functions that want reports have had one of each of their live flows when this returns;
+    /// but those of a worker that is too busy to answer have theirs later.
+    pub fn report(&self) {
+        if self.shared.reporting.value() > 0 {
+            self.tell_and_wait(Command::Report);
+        }
     }
 
     /// All live flows; those of a worker that is too busy to answer are missing.
@@ -154,6 +157,15 @@ impl Proxy {
     /// The counters.
     pub fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    fn tell_and_wait(&self, command: impl Fn(Sender<()>) -> Command) {
+        let (done, answers) = mpsc::channel();
+        self.tell(|| command(done.clone()));
+        drop(done);
+        let until = Instant::now() + PATIENCE;
+        let left = || until.saturating_duration_since(Instant::now());
+        while answers.recv_timeout(left()).is_ok() {}
     }
 
     fn tell(&self, command: impl Fn() -> Command) {

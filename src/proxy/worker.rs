@@ -1,7 +1,8 @@
 //! One worker: an epoll loop with a listener of its own and the flows it accepted.
 //!
 //! Nothing is shared with other workers but counters and, in `nfqueue` capture, the table of
-//! answered flows.
+//! answered flows. From outside come the control thread's commands, and wake-ups by the threads of
+//! modules; one eventfd tells of both.
 
 mod elsewhere;
 mod timers;
@@ -47,6 +48,8 @@ pub enum Command {
     Runtime(Arc<Runtime>, Sender<()>),
     /// Say which flows there are.
     Flows(Sender<Vec<FlowSnapshot>>),
+    /// Tell the functions that want it what their flows have moved; say when that is done.
+    Report(Sender<()>),
     /// Reset all flows and end.
     Stop,
 }
@@ -57,10 +60,22 @@ struct Place {
     session: Session,
     /// The bell may ring for it.
     listed: bool,
+    /// It is among those that report.
+    reports: bool,
     /// Waits for another turn.
     queued: bool,
     /// Its entry among the deadlines.
     scheduled: Option<Instant>,
+}
+
+impl Place {
+    /// Counts it among those that report, once its functions are there.
+    fn count_report(&mut self, shared: &Shared) {
+        if self.session.reports() && !self.reports {
+            self.reports = true;
+            shared.reporting.one();
+        }
+    }
 }
 
 /// One worker's state; [`Worker::run`] is its thread.
@@ -173,6 +188,12 @@ impl Worker {
                     // Nobody waits for it any more: their loss.
                     let _ = reply.send(flows.collect());
                 }
+                Command::Report(done) => {
+                    for (_, place) in &mut self.flows {
+                        place.session.report(self.now, false);
+                    }
+                    let _ = done.send(());
+                }
                 Command::Stop => return true,
             }
         }
@@ -251,6 +272,7 @@ impl Worker {
             generation,
             session,
             listed,
+            reports: false,
             queued: false,
             scheduled: None,
         });
@@ -260,6 +282,7 @@ impl Worker {
                 return self.close(token, &Outcome::NoResources(errno.into()));
             }
         }
+        place.count_report(&self.shared);
         // Registering reports what is ready already, so the first event comes by itself.
         self.schedule(token);
     }
@@ -305,6 +328,7 @@ impl Worker {
             .count(&self.shared.counters);
         if !was_connected && place.session.connected() {
             self.shared.counters.piped_flows.one();
+            place.count_report(&self.shared);
         }
         match action {
             Action::Wait => {}
@@ -322,6 +346,9 @@ impl Worker {
             self.deadlines.cancel(scheduled, token);
         }
         let session = place.session;
+        if place.reports {
+            self.shared.reporting.gone();
+        }
         if place.listed {
             self.bell.strike_off(session.id);
         }
@@ -334,7 +361,7 @@ impl Worker {
         }
         // Closing the sockets takes them out of epoll (epoll(7), question 6): nobody else has
         // a copy of their descriptors.
-        session.close(outcome, &mut self.pools);
+        session.close(outcome, self.now, &mut self.pools);
     }
 
     fn tokens(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Token> {

@@ -5,7 +5,9 @@
 )]
 
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use libc::c_int;
 
@@ -32,6 +34,17 @@ pub fn save_syn(listener: impl AsFd) -> io::Result<()> {
 /// SYN with this call. `EINVAL` when `buffer` is too small.
 pub fn saved_syn(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     get(socket, libc::IPPROTO_TCP, TCP_SAVED_SYN, buffer)
+}
+
+/// The connection's round trip as the kernel has measured it; `None` if it has not, as when the
+/// handshake was repeated (`tcpi_rtt`, include/uapi/linux/tcp.h).
+pub fn round_trip(socket: impl AsFd) -> Option<Duration> {
+    const RTT: usize = offset_of!(libc::tcp_info, tcpi_rtt);
+    // A prefix of the structure is all that is asked for.
+    let mut info = [0; RTT + size_of::<u32>()];
+    let length = get(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).ok()?;
+    let microseconds = u32::from_ne_bytes(info.get(RTT..length)?.try_into().ok()?);
+    (microseconds > 0).then(|| Duration::from_micros(microseconds.into()))
 }
 
 /// Puts a routing header before all segments of this connection, the SYN included
@@ -86,4 +99,23 @@ fn get(socket: impl AsFd, level: c_int, name: c_int, value: &mut [u8]) -> io::Re
         return Err(io::Error::last_os_error());
     }
     usize::try_from(length).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_has_a_round_trip_and_nothing_else_has() {
+        let listener = TcpListener::bind("[::1]:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let time = round_trip(&accepted).unwrap();
+        assert!(time < Duration::from_secs(1), "{time:?}");
+        assert_eq!(round_trip(&listener), None);
+        assert_eq!(round_trip(&UnixStream::pair().unwrap().0), None);
+    }
 }

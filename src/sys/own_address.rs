@@ -5,11 +5,16 @@
 //! to an address gets that very address as its source only if it is ours (RFC 6724 rule 1). No
 //! packet is sent, and there is no list of addresses to keep up to date; an answer "not ours" is
 //! remembered for a second, since many flows go to few servers.
+//!
+//! It gets one only if it has none: what the last question left has to be taken back first
+//! (`ip6_datagram_dst_update`, net/ipv6/datagram.c; `__udp_disconnect`, net/ipv4/udp.c).
+#![allow(unsafe_code, reason = "connect(2) to nobody, which no crate wraps")]
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -18,6 +23,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 const REMEMBERED: usize = 64;
 /// How long: an address that has just become ours is a stranger's for as long.
 const MEMORY: Duration = Duration::from_secs(1);
+/// connect(2): "dissolves the association".
+#[expect(clippy::cast_possible_truncation, reason = "constants below 256")]
+const AF_UNSPEC: libc::sa_family_t = libc::AF_UNSPEC as libc::sa_family_t;
+/// Of a `sockaddr`, bytes.
+#[expect(clippy::cast_possible_truncation, reason = "constants below 256")]
+const LENGTH: libc::socklen_t = size_of::<libc::sockaddr>() as libc::socklen_t;
 
 /// The socket that is asked.
 #[derive(Debug)]
@@ -40,7 +51,8 @@ impl OwnAddress {
         })
     }
 
-    /// Whether `address` is assigned to this machine; an address without a route is not.
+    /// Whether `address` is assigned to this machine; an address without a route is not. If that
+    /// cannot be found out, it may be.
     pub fn is(&self, address: Ipv6Addr) -> bool {
         let hash = self.hasher.hash_one(address);
         let place = usize::try_from(hash % REMEMBERED as u64).unwrap_or(0);
@@ -60,6 +72,10 @@ impl OwnAddress {
     }
 
     fn ask(&self, address: Ipv6Addr) -> bool {
+        if let Err(error) = self.forget() {
+            log::warn!("forget the last address that was asked for: {error}");
+            return true;
+        }
         // Any port will do, nothing is sent: 9 is "discard".
         let target = SocketAddrV6::new(address, 9, 0, 0);
         if self.socket.connect(&target.into()).is_err() {
@@ -71,6 +87,21 @@ impl OwnAddress {
             .ok()
             .and_then(|a| a.as_socket_ipv6());
         source.is_some_and(|source| *source.ip() == address)
+    }
+
+    /// Back to a socket without any address.
+    fn forget(&self) -> io::Result<()> {
+        let nobody = libc::sockaddr {
+            sa_family: AF_UNSPEC,
+            sa_data: [0; 14],
+        };
+        // SAFETY: the descriptor is ours, and `nobody` is a live structure of the length given
+        // (connect(2)).
+        let answer = unsafe { libc::connect(self.socket.as_raw_fd(), &raw const nobody, LENGTH) };
+        match answer {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }
 

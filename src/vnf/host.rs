@@ -1,60 +1,86 @@
-//! What we do for modules: `struct srv6pipes_host`, one for each name of a function.
+//! What we do for modules: `struct srv6pipes_host`, one for each function's id and name.
 #![allow(unsafe_code, reason = "called from C, with pointers")]
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::panic::catch_unwind;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use srv6pipes_vnf::abi;
 
-/// Bytes of the longest message; the rest is cut.
-const MAX_MESSAGE: usize = 1024;
+use crate::vnf::c::{c_message, size_of_abi};
+use crate::vnf::counters::{self, Counters};
 
+/// The host as a `config function` sees it.
+///
 /// The ABI's structure first, so that a pointer to it is one to the whole.
 #[repr(C)]
 #[derive(Debug)]
-struct Host {
+pub(super) struct Host {
     abi: abi::Host,
+    /// The section's `option id`.
+    id: u16,
     /// The function's name: the target of its log lines.
     name: String,
+    /// What it counts.
+    pub counters: Counters,
 }
 
-/// The host as a function of this name sees it. The ABI promises that it lives as long as the
-/// process: a module may keep it where we cannot see. So there is one for each name that was ever
-/// configured, and it is never freed.
-pub(super) fn host(name: &str) -> *const abi::Host {
-    static HOSTS: Mutex<Vec<&Host>> = Mutex::new(Vec::new());
-    let mut hosts = HOSTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = hosts.iter().find(|host| host.name == name).copied();
-    let host = known.unwrap_or_else(|| {
-        let host: &Host = Box::leak(Box::new(Host {
+impl Host {
+    /// The one of this id and name. The ABI promises that it lives as long as the process: a
+    /// module may keep it where we cannot see. So there is one for each that was ever configured,
+    /// and it is never freed.
+    pub fn of(id: u16, name: &str) -> &'static Self {
+        static HOSTS: Mutex<Vec<&Host>> = Mutex::new(Vec::new());
+        let mut hosts = HOSTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = hosts.iter();
+        if let Some(known) = known.find(|host| host.id == id && host.name == name) {
+            return known;
+        }
+        let host: &Self = Box::leak(Box::new(Self {
             abi: abi::Host {
-                struct_size: super::instance::size_of_abi::<abi::Host>(),
+                struct_size: size_of_abi::<abi::Host>(),
                 log: Some(log),
                 get_extension: Some(extension),
                 wake: Some(wake),
             },
+            id,
             name: name.to_owned(),
+            counters: Counters::default(),
         }));
         hosts.push(host);
         host
-    });
-    ptr::from_ref(host).cast()
+    }
+
+    /// The function's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// For the module.
+    pub fn as_abi(&'static self) -> *const abi::Host {
+        ptr::from_ref(self).cast()
+    }
+
+    /// From the module.
+    ///
+    /// # Safety
+    /// Null, or what [`Self::as_abi`] returned.
+    pub unsafe fn from_abi(host: *const abi::Host) -> Option<&'static Self> {
+        // SAFETY: null, or a `Host`, which is never freed.
+        unsafe { host.cast::<Self>().as_ref() }
+    }
 }
 
 unsafe extern "C" fn log(host: *const abi::Host, level: u32, message: *const c_char) {
-    // SAFETY: null, or what `host` above returned, which is never freed.
-    let Some(host) = (unsafe { host.cast::<Host>().as_ref() }) else {
+    // SAFETY: the header: `host` is the structure that the module was handed.
+    let Some(host) = (unsafe { Host::from_abi(host) }) else {
         return;
     };
-    if message.is_null() {
+    // SAFETY: the header: null, or ends with NUL and is valid until we return.
+    let Some(text) = (unsafe { c_message(message) }) else {
         return;
-    }
-    // SAFETY: the header: the message ends with NUL, and it is valid until we return.
-    let len = unsafe { libc::strnlen(message, MAX_MESSAGE) };
-    // SAFETY: as above: at least `len` bytes lie before the NUL.
-    let bytes = unsafe { std::slice::from_raw_parts(message.cast::<u8>(), len) };
+    };
     let level = match level {
         abi::LOG_ERROR => log::Level::Error,
         abi::LOG_WARN => log::Level::Warn,
@@ -63,16 +89,20 @@ unsafe extern "C" fn log(host: *const abi::Host, level: u32, message: *const c_c
         _ => log::Level::Debug,
     };
     // A logger that panics must not unwind into C; the line is lost then.
-    let _ = catch_unwind(|| {
-        // One line stays one line, and a terminal is not steered by what a client sent.
-        let text = String::from_utf8_lossy(bytes).replace(char::is_control, " ");
-        log::log!(target: &host.name, level, "{text}");
-    });
+    let _ = catch_unwind(|| log::log!(target: &host.name, level, "{text}"));
 }
 
-/// ABI 0.1 defines no extension.
-unsafe extern "C" fn extension(_host: *const abi::Host, _id: *const c_char) -> *const c_void {
-    ptr::null()
+unsafe extern "C" fn extension(_host: *const abi::Host, id: *const c_char) -> *const c_void {
+    if id.is_null() {
+        return ptr::null();
+    }
+    // SAFETY: the header: a name, so it ends with NUL, valid until we return.
+    let id = unsafe { CStr::from_ptr(id) };
+    if id == abi::COUNTERS {
+        ptr::from_ref(&counters::TABLE).cast()
+    } else {
+        ptr::null()
+    }
 }
 
 unsafe extern "C" fn wake(_host: *const abi::Host, flow_id: u64) {

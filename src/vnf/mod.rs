@@ -2,17 +2,23 @@
 //!
 //! ```text
 //!  config::Function ─▶ registry ─▶ trust ─▶ loader ─▶ table      file → checked descriptions
-//!                         └──────▶ instance ─▶ dyn Transform      func_init, then per flow
+//!                         ├──────▶ active (setup, host, counters)  func_init
+//!                         └──────▶ route, instance ─▶ dyn Transform  per flow
+//!  module, any thread ─▶ host ─▶ wake ─▶ Bell of the flow's worker
 //! ```
 //!
 //! Read `vnf-modules/srv6pipes-vnf/include/srv6pipes_vnf.h` first: it is the contract.
 
+pub mod active;
+mod c;
+pub mod counters;
 mod elf;
 mod host;
 mod instance;
 pub mod loader;
 pub mod registry;
 pub mod route;
+pub mod setup;
 pub mod table;
 pub mod trust;
 mod wake;
@@ -21,7 +27,7 @@ use std::fmt;
 
 pub use srv6pipes_vnf::{Direction, FlowInfo, Progress, Report, Route, Routed, Verdict};
 
-pub use crate::vnf::instance::{InitError, SpawnError};
+pub use crate::vnf::active::SpawnError;
 pub use crate::vnf::loader::Library;
 pub use crate::vnf::registry::{Function, LoadError, Registry};
 pub use crate::vnf::route::{RouteError, RouteFault};
@@ -71,6 +77,11 @@ pub trait Transform: Send + fmt::Debug {
         output: &mut [u8],
         end: bool,
     ) -> Result<Progress, Broken>;
+
+    /// Whether [`Self::process`] is to be called as soon as the flow's ends are connected.
+    fn speaks_first(&self) -> bool {
+        false
+    }
 
     /// Whether [`Self::report`] has anyone to tell.
     fn reports(&self) -> bool {

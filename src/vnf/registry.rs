@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use srv6pipes_vnf::abi;
 
-use crate::config::model::{self, FunctionFailure};
-use crate::vnf::instance::{Active, InitError, SpawnError};
+use crate::config::model::{self, FunctionFailure, FunctionOption};
+use crate::vnf::active::{Active, InitError, SpawnError};
+use crate::vnf::counters::NamedCounter;
 use crate::vnf::loader::{Library, OpenError};
 use crate::vnf::route::RouteError;
 use crate::vnf::{FlowInfo, Route, Routed, Transform, trust};
@@ -34,10 +35,10 @@ pub struct Function {
     passes_at_once: bool,
 }
 
-/// Why one `config function` section cannot be had.
+/// One reason why a `config function` section cannot be had.
 #[derive(Debug)]
 pub struct LoadError {
-    /// Line of the section in the configuration.
+    /// Line in the configuration: of the option to blame, or of the section.
     pub line: u32,
     /// The section's `option id`.
     pub id: u16,
@@ -56,8 +57,12 @@ pub enum Reason {
     Module(Arc<OpenError>),
     /// The module has no function of that name, but these.
     NoFunction(Vec<String>),
-    /// The function does not want to.
-    Init(InitError),
+    /// The option of this name has a NUL in it.
+    Nul(String),
+    /// The function complains, of the option of this name or of the section.
+    Complaint(Option<String>, String),
+    /// `func_init` returned this number, and no more; the reason is in the log.
+    Refused(i32),
 }
 
 impl fmt::Display for LoadError {
@@ -76,7 +81,15 @@ impl fmt::Display for LoadError {
             Reason::NoFunction(offered) => {
                 write!(f, "the module offers only: {}", offered.join(", "))
             }
-            Reason::Init(error) => error.fmt(f),
+            Reason::Nul(key) => write!(f, "option '{key}' has a NUL in it"),
+            Reason::Complaint(Some(key), text) => write!(f, "option '{key}': {text}"),
+            Reason::Complaint(None, text) => f.write_str(text),
+            Reason::Refused(code) => {
+                write!(
+                    f,
+                    "func_init refused its options ({code}); the log says why"
+                )
+            }
         }
     }
 }
@@ -87,10 +100,10 @@ impl Error for LoadError {}
 impl Registry {
     /// Loads the modules and initialises the functions that `previous` does not have already: a
     /// module whose file did not change is not loaded again, and a function of it with the same id
-    /// and options is not initialised again.
+    /// and options is not initialised again, unless it reads files.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the configuration; `previous` is untouched.
+    /// Everything that is wrong, sorted by line; `previous` is untouched.
     pub fn load(
         functions: &[model::Function],
         module_dir: &Path,
@@ -102,22 +115,24 @@ impl Registry {
         for configured in functions {
             let module = module_dir.join(&configured.module);
             let before = previous.and_then(|previous| previous.functions.get(&configured.id));
-            match modules
-                .open(&module)
-                .and_then(|library| ready(configured, library, before))
-            {
+            let library = modules.open(&module);
+            let library = library.map_err(|reason| vec![(configured.line, reason)]);
+            match library.and_then(|library| ready(configured, library, before)) {
                 Ok(function) => {
                     registry.functions.insert(configured.id, function);
                 }
-                Err(reason) => errors.push(LoadError {
-                    line: configured.line,
-                    id: configured.id,
-                    name: configured.name.clone(),
-                    module,
-                    reason,
-                }),
+                Err(reasons) => {
+                    errors.extend(reasons.into_iter().map(|(line, reason)| LoadError {
+                        line,
+                        id: configured.id,
+                        name: configured.name.clone(),
+                        module: module.clone(),
+                        reason,
+                    }));
+                }
             }
         }
+        errors.sort_by_key(|error| error.line);
         if errors.is_empty() {
             Ok(registry)
         } else {
@@ -196,6 +211,11 @@ impl Function {
         self.active.routed(choice, event);
     }
 
+    /// What the function itself counts, sorted; the same after a reload that keeps id and name.
+    pub fn counters(&self) -> Vec<NamedCounter> {
+        self.active.host().counters.snapshot()
+    }
+
     /// Begins a flow; to be called on the worker that carries it.
     ///
     /// # Errors
@@ -244,27 +264,46 @@ impl Modules {
     }
 }
 
+/// What is wrong with a section, each with the line to blame.
+type Reasons = Vec<(u32, Reason)>;
+
 fn ready(
     configured: &model::Function,
     library: Arc<Library>,
     before: Option<&Arc<Function>>,
-) -> Result<Arc<Function>, Reason> {
+) -> Result<Arc<Function>, Reasons> {
     let Some(offered) = library
         .functions()
         .iter()
         .find(|f| f.name == configured.name)
     else {
         let names = library.functions().iter().map(|f| f.name.clone()).collect();
-        return Err(Reason::NoFunction(names));
+        return Err(vec![(configured.line, Reason::NoFunction(names))]);
     };
+    let closed = offered.capabilities & abi::CAP_FAILS_CLOSED != 0;
+    let mut wrong = Vec::new();
+    if closed && configured.on_failure == FunctionFailure::Pass {
+        let text = "must be 'reset': no flow may go on without this function".to_owned();
+        let complaint = Reason::Complaint(Some("on_failure".to_owned()), text);
+        wrong.push((configured.line, complaint));
+    }
     let before = before.filter(|before| {
         Arc::ptr_eq(&before.library, &library)
             && before.configured.name == configured.name
-            && before.configured.options == configured.options
+            && same_options(&before.configured.options, &configured.options)
+            && offered.capabilities & abi::CAP_READS_FILES == 0
     });
     let active = match before {
-        Some(before) => Arc::clone(&before.active),
-        None => Arc::new(Active::init(offered, &configured.options).map_err(Reason::Init)?),
+        Some(before) => Ok(Arc::clone(&before.active)),
+        None => Active::init(offered, configured).map(Arc::new),
+    };
+    let active = match active {
+        Ok(active) if wrong.is_empty() => active,
+        Ok(_) => return Err(wrong),
+        Err(error) => {
+            wrong.extend(reasons(configured, error));
+            return Err(wrong);
+        }
     };
     Ok(Arc::new(Function {
         configured: configured.clone(),
@@ -274,4 +313,32 @@ fn ready(
         passes_at_once: offered.capabilities & abi::CAP_PASS_AT_ONCE != 0,
         library,
     }))
+}
+
+/// Wherever they stand: a function does not know lines.
+fn same_options(some: &[FunctionOption], others: &[FunctionOption]) -> bool {
+    fn texts(option: &FunctionOption) -> (&str, &str) {
+        (&option.key, &option.value)
+    }
+    some.iter().map(texts).eq(others.iter().map(texts))
+}
+
+fn reasons(configured: &model::Function, error: InitError) -> Reasons {
+    let option = |index: usize| configured.options.get(index);
+    let line = |index| option(index).map_or(configured.line, |option| option.line);
+    let key = |index| option(index).map(|option| option.key.clone());
+    match error {
+        InitError::Nul(index) => {
+            vec![(line(index), Reason::Nul(key(index).unwrap_or_default()))]
+        }
+        InitError::Complaints(complaints) => complaints
+            .into_iter()
+            .map(|complaint| {
+                let line = complaint.option.map_or(configured.line, line);
+                let key = complaint.option.and_then(key);
+                (line, Reason::Complaint(key, complaint.text))
+            })
+            .collect(),
+        InitError::Refused(code) => vec![(configured.line, Reason::Refused(code))],
+    }
 }

@@ -7,10 +7,11 @@ use std::error::Error;
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-use srv6pipes_vnf::{Route, Routed, abi};
+use srv6pipes_vnf::abi;
 
-use crate::vnf::FlowInfo;
-use crate::vnf::instance::{Active, c_flow, size_of_abi};
+use crate::vnf::active::Active;
+use crate::vnf::c::{c_flow, size_of_abi};
+use crate::vnf::{FlowInfo, Route, Routed};
 use crate::wire::ipv6::is_host;
 
 /// A function has no place for a flow to go.

@@ -62,7 +62,7 @@ fn status_and_flows_have_every_documented_key() {
     }
     let functions = status["functions"].as_array().unwrap();
     let mut keys = names(&FunctionCounters::default().snapshot());
-    keys.extend(["id", "module", "name", "version"].map(str::to_owned));
+    keys.extend(["counters", "id", "module", "name", "version"].map(str::to_owned));
     keys.sort();
     assert_eq!(functions.len(), 2);
     assert!(functions.iter().all(|function| keys_of(function) == keys));

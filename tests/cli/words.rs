@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use crate::harness::ended::{Ended, to_end};
 use crate::harness::proxy::PROGRAM;
 use crate::harness::{is_root, kernel, lab};
-use crate::modules::{TempDir, copy_rust_modules};
+use crate::modules::{TempDir, compile, copy_rust_modules};
 
 /// Nobody's user id: what needs no root is tried without it.
 const NOBODY: u32 = 65534;
@@ -156,11 +156,63 @@ fn check_tells_what_is_wrong_with_modules_with_file_and_line() {
     assert_eq!(
         ended.stderr,
         format!(
-            "{}:{line}: open {}: No such file or directory (os error 2)\n",
+            "{}:{line}: function 0x0002 'xor' of {module}: open {module}: No such file or directory (os error 2)\n",
             file.display(),
-            module.display()
+            module = module.display()
         )
     );
+}
+
+#[test]
+fn check_makes_the_functions_ready_and_tells_what_they_complain_of() {
+    let folder = TempDir::new();
+    let more = "config function\noption id '2'\noption module 'libpasses.so'\noption name 'passes'\n\
+                option key '256'\noption kay '1'\n\n\
+                config function\noption id '3'\noption module 'libpasses.so'\noption name 'passes'\n\
+                option keys '7'\n";
+    let file = config(&folder, more);
+    let ended = srv6pipes(&["check", "-c", file.to_str().unwrap()]).with(1);
+    assert_eq!(ended.stdout, "");
+    let text = fs::read_to_string(&file).unwrap();
+    let module = folder.join("libpasses.so");
+    let said = |id, start: &str, words: &str| {
+        let line = text
+            .lines()
+            .position(|line| line.starts_with(start))
+            .unwrap()
+            + 1;
+        let (file, module) = (file.display(), module.display());
+        format!("{file}:{line}: function 0x000{id} 'passes' of {module}: {words}\n")
+    };
+    let key = "option 'key': must be a number from 1 to 255";
+    let all = said(2, "option key '256'", key)
+        + &said(2, "option kay", "option 'kay': no such option")
+        + &said(3, "option keys", "option 'keys': no such option");
+    assert_eq!(ended.stderr, all);
+
+    let text = text.replace("'256'", "'255'");
+    let text = text.replace("option kay '1'\n", "").replace("keys", "key");
+    fs::write(&file, text).unwrap();
+    let ended = srv6pipes(&["check", "-c", file.to_str().unwrap()]).with(0);
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn check_gives_every_function_up_again() {
+    let folder = TempDir::new();
+    compile("diary", &folder.join("diary.so"), &[]);
+    let more = "config function\noption id '2'\noption module 'diary.so'\noption name 'diary'\n";
+    let file = config(&folder, more);
+    let file = file.to_str().unwrap();
+    let ready_and_gone = "[INFO ] diary: init\n[INFO ] diary: deinit\n";
+    let ended = srv6pipes(&["check", "-c", file]).with(0);
+    assert_eq!(ended.stderr, ready_and_gone);
+    let more = "config function\noption id '3'\noption module 'no.so'\noption name 'no'\n";
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, text + more).unwrap();
+    let ended = srv6pipes(&["check", "-c", file]).with(1);
+    let error = ended.stderr.strip_prefix(ready_and_gone).unwrap();
+    assert!(error.contains("no.so: No such file"), "{ended:?}");
 }
 
 #[test]

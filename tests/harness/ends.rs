@@ -109,8 +109,13 @@ pub struct Trade {
 
 /// Sends `length` bytes of the noise of `seed` and end of stream, while it reads to the end.
 pub fn trade(stream: &TcpStream, seed: u64, length: u64) -> io::Result<Trade> {
+    trade_all(stream, Noise::new(seed).take(length))
+}
+
+/// Sends all that `source` gives and end of stream, while it reads to the end.
+pub fn trade_all(stream: &TcpStream, source: impl Read + Send) -> io::Result<Trade> {
     thread::scope(|scope| {
-        let saying = scope.spawn(move || say(stream, seed, length));
+        let saying = scope.spawn(move || say_all(stream, source));
         let (length, heard, end) = drain(&mut &*stream);
         let said = saying.join().unwrap()?;
         end.map(|()| Trade {
@@ -122,12 +127,16 @@ pub fn trade(stream: &TcpStream, seed: u64, length: u64) -> io::Result<Trade> {
 }
 
 /// Sends `length` bytes of the noise of `seed` and end of stream; the SHA-256 of what it sent.
-pub fn say(mut stream: &TcpStream, seed: u64, length: u64) -> io::Result<Sum> {
-    let mut noise = Noise::new(seed).take(length);
+pub fn say(stream: &TcpStream, seed: u64, length: u64) -> io::Result<Sum> {
+    say_all(stream, Noise::new(seed).take(length))
+}
+
+/// Sends all that `source` gives and end of stream; the SHA-256 of what it sent.
+pub fn say_all(mut stream: &TcpStream, mut source: impl Read) -> io::Result<Sum> {
     let mut hasher = Sha256::new();
     let mut piece = vec![0; PIECE];
     loop {
-        let n = noise.read(&mut piece)?;
+        let n = source.read(&mut piece)?;
         if n == 0 {
             break;
         }

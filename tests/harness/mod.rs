@@ -19,9 +19,11 @@ pub mod overheard;
 pub mod peer;
 pub mod pipeline;
 pub mod proxy;
+pub mod routes;
 pub mod sight;
 pub mod status;
 pub mod talk;
+pub mod text;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};

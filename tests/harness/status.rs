@@ -32,6 +32,17 @@ impl Status {
         number(&function.unwrap_or(&Value::Null)[name], name)
     }
 
+    /// One of the counters that a function keeps itself; `None` if it is not shown.
+    pub fn own(&self, id: u16, name: &str, label: &str) -> Option<u64> {
+        let id = format!("{id:#06x}");
+        let functions = self.0["functions"].as_array().unwrap();
+        let function = functions.iter().find(|function| function["id"] == id)?;
+        let counters = function["counters"].as_array().unwrap();
+        let wanted = |counter: &&Value| counter["name"] == name && counter["label"] == label;
+        let counter = counters.iter().find(wanted)?;
+        Some(number(&counter["value"], name))
+    }
+
     /// Fails unless every flow that was accepted is accounted for: it lives, or one counter says
     /// how it ended.
     pub fn assert_adds_up(&self) {
@@ -39,6 +50,7 @@ impl Status {
         let others = [
             "accepted_flows",
             "piped_flows",
+            "rerouted_flows",
             "other_port_flows",
             "abandoned_flows",
         ];

@@ -17,7 +17,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use srv6pipes::config::model::{Function, FunctionFailure};
+use srv6pipes::config::model::{Function, FunctionFailure, FunctionOption};
 use srv6pipes::vnf::{FlowInfo, Registry, Transform};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -137,16 +137,20 @@ pub fn trustworthy(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
 }
 
-/// A `config function` section.
+/// A `config function` section, with its options in the lines below it.
 pub fn section(id: u16, module: &str, name: &str, options: &[(&str, &str)]) -> Function {
     Function {
         id,
         module: module.into(),
         name: name.into(),
         on_failure: FunctionFailure::Reset,
-        options: options
-            .iter()
-            .map(|(key, value)| ((*key).into(), (*value).into()))
+        options: (u32::from(id) * 10 + 1..)
+            .zip(options)
+            .map(|(line, (key, value))| FunctionOption {
+                key: (*key).into(),
+                value: (*value).into(),
+                line,
+            })
             .collect(),
         line: u32::from(id) * 10,
     }

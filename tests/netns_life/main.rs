@@ -53,8 +53,9 @@ struct Idle {
 impl Idle {
     fn new(lab: &Lab, options: &str, sections: &str) -> Self {
         let workdir = Workdir::new(PREFIX).unwrap();
-        workdir.copy_modules(&modules()).unwrap();
         let config = base_config(lab, 1, &workdir, options) + sections;
+        let named = |name: &str| config.contains(name);
+        workdir.copy_modules(&modules(), named).unwrap();
         let config = workdir.write("proxy.conf", &config).unwrap();
         Self { workdir, config }
     }

@@ -193,7 +193,8 @@ fn start_with_module(lab: &Lab, section: &str) -> Proxy {
     proxy
 }
 
-fn ask(mut stream: &std::net::TcpStream) -> [u8; 4] {
+/// Says four bytes; the next four that come back.
+pub fn ask(mut stream: &std::net::TcpStream) -> [u8; 4] {
     use std::io::Write;
     stream.write_all(b"what").unwrap();
     let mut answer = [0; 4];

@@ -8,6 +8,7 @@ mod modules;
 
 mod live;
 mod new;
+mod own;
 mod refused;
 
 use std::fs;

@@ -25,23 +25,28 @@ struct flow {
 
 static int init(const struct srv6pipes_setup *setup, void **function_state)
 {
-    const struct srv6pipes_host *host = setup->host;
     struct function *function;
     unsigned long mask = 0;
+    int refused = 0;
 
     /* The options die with this call: keep what you make of them. */
     for (size_t i = 0; i < setup->option_count; i++) {
         const struct srv6pipes_option *option = &setup->options[i];
         char *rest;
 
-        if (strcmp(option->key, "mask") != 0)
+        if (strcmp(option->key, "mask") != 0) {
+            setup->complain(setup, option, "no such option");
+            refused = 1;
             continue;
+        }
         mask = strtoul(option->value, &rest, 0);
         if (*option->value == '\0' || *rest != '\0' || mask > UINT8_MAX) {
-            host->log(host, SRV6PIPES_LOG_ERROR, "option mask is not a number from 0 to 255");
-            return 1; /* refused: the operator reads the line above */
+            setup->complain(setup, option, "must be a number from 0 to 255");
+            refused = 1;
         }
     }
+    if (refused)
+        return 1; /* the operator reads the complaints, each with its line */
     function = malloc(sizeof *function);
     if (function == NULL)
         return 1;
@@ -69,7 +74,7 @@ static struct srv6pipes_result process(void *flow_state, uint32_t direction,
 {
     const struct flow *flow = flow_state;
     size_t n = in_len < out_cap ? in_len : out_cap;
-    struct srv6pipes_result result = {n, n, SRV6PIPES_MORE};
+    struct srv6pipes_result result = {n, n, SRV6PIPES_MORE, 0};
 
     (void)direction; /* both ways alike */
     for (size_t i = 0; i < n; i++)

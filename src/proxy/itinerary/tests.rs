@@ -185,3 +185,83 @@ fn what_is_not_for_us_is_refused() {
     let refusal = Itinerary::of_segments(&beyond, Seen::Consumed, &map());
     assert!(matches!(refusal, Err(Refusal::Malformed(_))));
 }
+
+/// Where a function sends an itinerary, or the address it may not be sent to.
+fn redirected(
+    itinerary: &Itinerary,
+    server: &str,
+    next_segment: Option<&str>,
+) -> Result<Itinerary, Ipv6Addr> {
+    let own = OwnAddress::open().unwrap();
+    let route = Route {
+        attempt: 0,
+        server: server.parse().unwrap(),
+        next_segment: next_segment.map(address),
+        choice: 0,
+    };
+    let mut itinerary = itinerary.clone();
+    let before = itinerary.clone();
+    let answer = itinerary.redirect(&route, &map(), &own);
+    if let Err(address) = answer {
+        assert_eq!(itinerary, before);
+        return Err(address);
+    }
+    Ok(itinerary)
+}
+
+#[test]
+fn a_function_may_choose_another_server() {
+    let last = everywhere(&["fd00:99:1::1:0:2a", SERVER], 0);
+    let chosen = redirected(&last, "[fd00:5::2]:8080", None).unwrap();
+    assert_eq!(chosen.server.to_string(), "[fd00:5::2]:8080");
+    let server = chosen.server;
+    assert_eq!(chosen, Itinerary { server, ..last });
+
+    // The header leaves its last place, the final destination's, to the socket.
+    let way = ["fd00:99:1::1:0:2a", "fd00:99:2::1:0:2a", SERVER];
+    let further = everywhere(&way, 0);
+    let next = Some("fd00:99:2::1:0:2a");
+    let chosen = redirected(&further, "[fd00:5::2]:80", next).unwrap();
+    assert_eq!(chosen.next_segment(), further.next_segment());
+    assert_eq!(chosen.routing_header, further.routing_header);
+    assert_eq!(chosen.server.to_string(), "[fd00:5::2]:80");
+}
+
+#[test]
+fn a_function_may_choose_another_next_segment() {
+    let way = [
+        "fd00:99:1::1:0:1",
+        "fd00:99:2::1:0:2",
+        "fd00:99:1::1:0:3",
+        SERVER,
+    ];
+    let seen = Seen::Untouched;
+    let itinerary = Itinerary::of_segments(&syn(&way, 0, seen, true), seen, &map()).unwrap();
+    let server = "[fd00:5::1]:80";
+    let chosen = redirected(&itinerary, server, Some("fd00:99:9::1:0:2")).unwrap();
+    assert_eq!(chosen.next_segment(), Some(address("fd00:99:9::1:0:2")));
+    let segments = rthdr::segments(chosen.routing_header.as_deref().unwrap());
+    let expected = ["fd00:99:9::1:0:2", "fd00:99:1::1:0:3"].map(address);
+    assert_eq!(segments, expected);
+    // What comes behind that still visits us again.
+    assert!(chosen.visits_again);
+    assert_eq!(chosen.steps, itinerary.steps);
+
+    // Where the server is next there is nothing to replace.
+    let last = everywhere(&["fd00:99:1::1:0:2a", SERVER], 0);
+    let chosen = redirected(&last, server, Some("fd00:99:9::1:0:2")).unwrap();
+    assert_eq!(chosen, last);
+}
+
+#[test]
+fn a_function_sends_no_flow_back_to_us() {
+    let way = ["fd00:99:1::1:0:2a", "fd00:99:2::1:0:2a", SERVER];
+    let itinerary = everywhere(&way, 0);
+    let next = "fd00:99:2::1:0:2a";
+    for ours in ["fd00:99:1::2:0:0", "fd00:99:3::1:0:0", "::1"] {
+        let server = redirected(&itinerary, &format!("[{ours}]:80"), Some(next));
+        assert_eq!(server, Err(address(ours)));
+        let next = redirected(&itinerary, "[fd00:5::1]:80", Some(ours));
+        assert_eq!(next, Err(address(ours)));
+    }
+}

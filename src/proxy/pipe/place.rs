@@ -45,6 +45,14 @@ enum Waits {
 }
 
 impl Place {
+    /// A function that is called when there is something for it, or at once.
+    pub fn new(at_once: bool) -> Self {
+        Self {
+            waits: if at_once { Waits::Over } else { Waits::No },
+            ..Self::default()
+        }
+    }
+
     /// A function that waits is to be called; whether there was one.
     pub fn wake(&mut self) -> bool {
         let waits = matches!(self.waits, Waits::WakeUp | Waits::For(_) | Waits::Until(_));

@@ -1,6 +1,7 @@
 //! Corners that a flow over real links seldom meets: short writes, `EAGAIN` at each place, and the
 //! end of the stream with bytes still waiting.
 
+mod first;
 mod waiting;
 
 use std::net::Shutdown;
@@ -25,7 +26,10 @@ struct Bench {
 
 impl Bench {
     fn new(bodies: impl IntoIterator<Item = Body>) -> Self {
-        let chain = chain(bodies);
+        Self::of(chain(bodies))
+    }
+
+    fn of(mut chain: Chain) -> Self {
         let (client, source) = pair();
         let (server, sink) = pair();
         Self {
@@ -33,7 +37,7 @@ impl Bench {
             server,
             source,
             sink,
-            pipe: Pipe::new(Direction::Upstream, chain.len()),
+            pipe: Pipe::new(Direction::Upstream, &mut chain),
             chain,
             pools: Pools::default(),
             now: Instant::now(),

@@ -1,7 +1,7 @@
 //! What `door` hands over when it lets a flow in.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::flow::FlowKey;
 use crate::proxy::course::{Choices, Course};
@@ -30,6 +30,10 @@ pub struct Beginning {
     pub chain: Chain,
     /// How long the next segment has to answer; `None` if it has.
     pub connect_timeout: Option<Duration>,
+    /// When it was asked.
+    pub asked: Instant,
+    /// How long it took to answer, if it has.
+    pub answered_after: Option<Duration>,
     /// How long nothing may move.
     pub idle_timeout: Duration,
     /// What functions chose to have it go there.

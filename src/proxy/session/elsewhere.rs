@@ -41,6 +41,7 @@ impl Session {
             Ok(outbound) => {
                 self.outbound = End::new(outbound);
                 self.server = course.itinerary.server;
+                self.asked = now;
                 self.deadline = now + course.patience();
                 Ok(())
             }
@@ -56,9 +57,10 @@ impl Session {
         };
         course.choices.connect();
         self.chain = spawn::chain(&course, self.id)?;
-        self.upstream = Pipe::new(Direction::Upstream, self.chain.len());
-        self.downstream = Pipe::new(Direction::Downstream, self.chain.len());
+        self.upstream = Pipe::new(Direction::Upstream, &mut self.chain);
+        self.downstream = Pipe::new(Direction::Downstream, &mut self.chain);
         self.choices = course.choices;
+        self.take_times();
         Ok(())
     }
 }

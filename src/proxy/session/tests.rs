@@ -1,8 +1,9 @@
 //! What one direction's function means for the other direction, and how a flow ends.
 
+mod reports;
 mod waiting;
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{Ipv6Addr, Shutdown};
 use std::os::unix::net::UnixStream;
 
@@ -23,6 +24,11 @@ const IDLE: Duration = Duration::from_secs(100);
 
 impl Bench {
     fn new(bodies: impl IntoIterator<Item = Body>) -> Self {
+        Self::with(chain(bodies), None)
+    }
+
+    /// A flow with these functions; with a timeout, its next segment is still to answer.
+    fn with(chain: Chain, connect_timeout: Option<Duration>) -> Self {
         let (client, inbound) = pair();
         let (server, outbound) = pair();
         let nobody = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 1, 0, 0);
@@ -35,8 +41,10 @@ impl Bench {
             held: None,
             inbound,
             outbound,
-            chain: chain(bodies),
-            connect_timeout: None,
+            chain,
+            connect_timeout,
+            asked: began,
+            answered_after: None,
             idle_timeout: IDLE,
             choices: Choices::default(),
             undecided: None,
@@ -80,7 +88,7 @@ impl Bench {
             }
             Action::Close(outcome) => {
                 let session = self.session.take().unwrap();
-                session.close(&outcome, &mut self.pools);
+                session.close(&outcome, self.now, &mut self.pools);
                 Some(outcome)
             }
         }
@@ -260,6 +268,6 @@ fn a_reset_by_a_function_closes_both() {
     let mut bench = Bench::new([body]);
     offer(&bench.client, b"x");
     assert!(matches!(bench.step(), Some(Outcome::ByFunction)));
-    let gone = io::Write::write(&mut &bench.server, b"x").unwrap_err();
+    let gone = std::io::Write::write(&mut &bench.server, b"x").unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::BrokenPipe);
 }

@@ -3,6 +3,11 @@
 //! Used by `fuzz_targets/` under libFuzzer, and by `tests/fuzz_corpus.rs`, which includes this
 //! file and replays the corpus. A function panics when the code under test broke a promise.
 
+#[path = "../../../vnf-modules/firewall/src/client_hello.rs"]
+mod client_hello;
+#[path = "../../../vnf-modules/firewall/src/request.rs"]
+mod request;
+
 use std::net::Ipv6Addr;
 
 use srv6pipes::config::{self, Config, MAX_BYTES};
@@ -147,5 +152,47 @@ pub fn control(data: &[u8]) {
         Some(Err(proto::Error::Unknown)) => assert!(data[..end].ends_with(b"\n")),
         Some(Err(proto::Error::TooLong)) => assert!(!data[..end].contains(&b'\n')),
         other => panic!("{other:?}"),
+    }
+}
+
+/// Reads `data` as the beginning of a TLS stream, at once and byte by byte.
+pub fn clienthello(data: &[u8]) {
+    use client_hello::{Hello, read};
+    let whole = read(data, false);
+    let mut parts = (0..=data.len()).map(|end| read(&data[..end], false));
+    let decided = parts.find(|hello| *hello != Hello::More);
+    assert_eq!(decided.unwrap_or(Hello::More), whole);
+    match read(data, true) {
+        Hello::More => panic!("more than the last bytes"),
+        last => assert!(whole == Hello::More || whole == last),
+    }
+    // What is no part of the handshake changes nothing.
+    let warning = [21, 3, 3, 0, 2, 1, 90];
+    if data
+        .first()
+        .is_some_and(|kind| client_hello::RECORD_TYPES.contains(kind))
+    {
+        assert_eq!(read(&[&warning, data].concat(), false), whole);
+    }
+}
+
+/// Reads `data` as an HTTP request, at once and byte by byte.
+pub fn request(data: &[u8]) {
+    let data = &data[request::line_ends(data)..];
+    let mut head = request::Head::default();
+    let mut slow = request::Head::default();
+    let mut end = 0;
+    loop {
+        let said = head.next(data);
+        let slowly = loop {
+            match slow.next(&data[..end]) {
+                request::Said::More if end < data.len() => end += 1,
+                said => break said,
+            }
+        };
+        assert_eq!(said, slowly);
+        if !matches!(said, request::Said::Host(_)) {
+            break;
+        }
     }
 }

@@ -91,7 +91,8 @@ struct srv6pipes_host {
     /* [thread-safe]
      * Has func_process called soon, in each direction whose last verdict was SRV6PIPES_WAIT, for
      * the flow of this id (srv6pipes_flow.id).  A flow that is over, or never was, is none of its
-     * business: nothing happens.  Several wake-ups may come as one call. */
+     * business: nothing happens.  Several wake-ups may come as one call, and one is for all
+     * functions of the flow that wait. */
     void (*wake)(const struct srv6pipes_host *host, uint64_t flow_id);
 };
 
@@ -116,7 +117,8 @@ struct srv6pipes_counters {
     struct srv6pipes_counter *(*open)(const struct srv6pipes_host *host, const char *name,
                                       const char *label);
 
-    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored. */
+    /* [thread-safe] Adds n, or sets it to n.  No lock; NULL is ignored.  Adding is modulo 2^64:
+     * 0 - n takes n away again. */
     void (*add)(struct srv6pipes_counter *counter, uint64_t n);
     void (*set)(struct srv6pipes_counter *counter, uint64_t n);
 
@@ -145,7 +147,8 @@ struct srv6pipes_setup {
     /* [control-thread], only during func_init.
      * Tells the operator what is wrong with one of `options`, or with the section as a whole
      * (NULL): `srv6pipes check` prints it with the file and line of just that option.  Call it
-     * for every mistake, so that all are told at once, and return another number than 0 then.
+     * for every mistake, so that all are told at once, and return another number than 0 then.  A
+     * function that complained is not taken, whatever it returns.
      * `message` is UTF-8, ends with NUL, is copied, and does not repeat the option's name. */
     void (*complain)(const struct srv6pipes_setup *setup, const struct srv6pipes_option *option,
                      const char *message);
@@ -248,6 +251,14 @@ struct srv6pipes_result {
  * new flows though its section did not change. */
 #define SRV6PIPES_CAP_READS_FILES (UINT64_C(1) << 1)
 
+/* The function speaks first: func_process is called in each direction as soon as both ends of the
+ * flow are connected, with in_len 0 where nothing has arrived yet. */
+#define SRV6PIPES_CAP_SPEAKS_FIRST (UINT64_C(1) << 2)
+
+/* No flow may go on without the function, not even when it fails: `option on_failure 'pass'` is a
+ * mistake in its section. */
+#define SRV6PIPES_CAP_FAILS_CLOSED (UINT64_C(1) << 3)
+
 /* One function.  The host reads it, and the texts it points to, right after dlopen and runs
  * nothing for that (but what the module has itself run at dlopen: its constructors).  Everything
  * here is constant, owned by the module, and lies in its image. */
@@ -270,7 +281,11 @@ struct srv6pipes_func {
      * same function: each gets a state of its own.  `*function_state` is NULL at the call; what
      * it is set to, NULL too, is handed to func_spawn and func_deinit and belongs to the module.
      * Returns 0, or another number to refuse: the configuration is then not taken, the number is
-     * told to the operator (log the reason), and neither func_spawn nor func_deinit is called. */
+     * told to the operator if there is no complaint (log the reason), and neither func_spawn nor
+     * func_deinit is called.
+     * `srv6pipes check` calls it too, in a process of its own, and func_deinit after it; no flow
+     * comes in between.  There, and at a reload, the state that serves flows now lives on beside
+     * the new one: what both would write to (a file, a port) is for func_spawn to open. */
     int (*func_init)(const struct srv6pipes_setup *setup, void **function_state);
 
     /* [worker-thread]

@@ -70,6 +70,10 @@ pub const REPORT_LAST: u32 = 1;
 pub const CAP_PASS_AT_ONCE: u64 = 1;
 /// `SRV6PIPES_CAP_READS_FILES`.
 pub const CAP_READS_FILES: u64 = 2;
+/// `SRV6PIPES_CAP_SPEAKS_FIRST`.
+pub const CAP_SPEAKS_FIRST: u64 = 4;
+/// `SRV6PIPES_CAP_FAILS_CLOSED`.
+pub const CAP_FAILS_CLOSED: u64 = 8;
 
 /// `SRV6PIPES_COUNTERS`.
 pub const COUNTERS: &CStr = c"srv6pipes.counters/1";
@@ -269,7 +273,7 @@ pub struct Func {
     pub summary: *const c_char,
     /// Of the function.
     pub version: *const c_char,
-    /// [`CAP_PASS_AT_ONCE`] and [`CAP_READS_FILES`].
+    /// [`CAP_PASS_AT_ONCE`] to [`CAP_FAILS_CLOSED`].
     pub capabilities: u64,
     /// Once per configured function.
     pub func_init: Option<FuncInit>,

@@ -154,6 +154,11 @@ impl Counter {
         }
     }
 
+    /// Takes `n` away again.
+    pub fn take(&self, n: u64) {
+        self.add(n.wrapping_neg());
+    }
+
     /// Sets it to `n`.
     pub fn set(&self, n: u64) {
         if let Some(set) = self.table.and_then(|table| table.set) {

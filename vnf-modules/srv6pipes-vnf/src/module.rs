@@ -28,6 +28,12 @@ pub trait Function: Send + Sync + Sized + 'static {
     /// Whether [`Self::init`] reads files: a reload then makes the function anew for new flows,
     /// though its section did not change.
     const READS_FILES: bool = false;
+    /// Whether [`Flow::process`] is to be called in each direction as soon as both ends of a flow
+    /// are connected, with no input where nothing has arrived yet.
+    const SPEAKS_FIRST: bool = false;
+    /// Whether no flow may go on without the function, not even when it fails: the section may
+    /// not say `on_failure 'pass'`.
+    const FAILS_CLOSED: bool = false;
     /// Whether [`Self::route`] is to be asked.
     const ROUTES: bool = false;
 

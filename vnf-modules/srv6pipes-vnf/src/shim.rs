@@ -49,7 +49,9 @@ pub const fn describe<F: Function>() -> abi::Func {
         summary: F::SUMMARY.as_ptr(),
         version: F::VERSION.as_ptr(),
         capabilities: capability(F::PASS_AT_ONCE, abi::CAP_PASS_AT_ONCE)
-            | capability(F::READS_FILES, abi::CAP_READS_FILES),
+            | capability(F::READS_FILES, abi::CAP_READS_FILES)
+            | capability(F::SPEAKS_FIRST, abi::CAP_SPEAKS_FIRST)
+            | capability(F::FAILS_CLOSED, abi::CAP_FAILS_CLOSED),
         func_init: Some(init::<F>),
         func_spawn: Some(spawn::<F>),
         func_process: Some(process::<F::Flow>),
@@ -95,11 +97,11 @@ pub const fn last() -> abi::Func {
 const STRUCT_SIZE: u32 = size_of::<abi::Func>() as u32;
 
 unsafe extern "C" fn init<F: Function>(
-    setup: *const abi::Setup,
+    of_host: *const abi::Setup,
     function_state: *mut *mut c_void,
 ) -> c_int {
     // SAFETY: null, or the host's structure, valid until this call returns.
-    let Some(setup) = (unsafe { setup.as_ref() }) else {
+    let Some(setup) = (unsafe { of_host.as_ref() }) else {
         return BAD_CALL;
     };
     // SAFETY: null, or the host's structure, which lives as long as the process.
@@ -122,7 +124,7 @@ unsafe extern "C" fn init<F: Function>(
         }
         Ok(Err(complaints)) => {
             for complaint in complaints {
-                complain(setup, log, &complaint);
+                complain(of_host, setup, log, &complaint);
             }
             REFUSED
         }
@@ -131,8 +133,9 @@ unsafe extern "C" fn init<F: Function>(
     }
 }
 
-/// Tells the operator.
-fn complain(setup: &abi::Setup, log: Log, complaint: &Complaint) {
+/// Tells the operator. The host gets the pointer it gave, `of_host`, and not one of `setup`, which
+/// would lead to the structure we know and no further: the host's may be longer.
+fn complain(of_host: *const abi::Setup, setup: &abi::Setup, log: Log, complaint: &Complaint) {
     let Some(complain) = setup.complain else {
         return log.error(complaint);
     };
@@ -141,8 +144,8 @@ fn complain(setup: &abi::Setup, log: Log, complaint: &Complaint) {
         _ => ptr::null(),
     };
     let text = c_text(complaint);
-    // SAFETY: the header: during func_init, with an option of `setup` or NULL, and a text.
-    unsafe { complain(setup, option, text.as_ptr()) };
+    // SAFETY: the header: during func_init, with one of its options or NULL, and a text.
+    unsafe { complain(of_host, option, text.as_ptr()) };
 }
 
 unsafe extern "C" fn spawn<F: Function>(

@@ -2,17 +2,17 @@
 #![allow(unsafe_code, reason = "plays the host")]
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
-use std::ffi::{CStr, c_char, c_void};
+mod fake;
+
+use std::ffi::{CStr, c_void};
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use srv6pipes_vnf::abi::{self, ConfigOption, Host, ProcessResult};
+use fake::{Host, Setup};
 use srv6pipes_vnf::shim::{describe, last};
-use srv6pipes_vnf::{Direction, Flow, FlowInfo, Function, Log, Progress, Reason, Setup};
+use srv6pipes_vnf::{Direction, Flow, FlowInfo, Function, Log, Progress, Reason, Verdict, abi};
 
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
-static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Parrot {
     word: String,
@@ -28,9 +28,11 @@ impl Function for Parrot {
     const SUMMARY: &CStr = c"says its word, whatever it hears";
     const VERSION: &CStr = srv6pipes_vnf::package_version!();
     const PASS_AT_ONCE: bool = true;
+    const SPEAKS_FIRST: bool = true;
+    const FAILS_CLOSED: bool = true;
     type Flow = ParrotFlow;
 
-    fn init(setup: &Setup) -> Result<Self, Reason> {
+    fn init(setup: &srv6pipes_vnf::Setup) -> Result<Self, Reason> {
         let word = setup.option("word").ok_or("no word")?;
         ALIVE.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
@@ -84,53 +86,6 @@ impl Drop for ParrotFlow {
     }
 }
 
-unsafe extern "C" fn log(_host: *const Host, level: u32, message: *const c_char) {
-    // SAFETY: the shim hands a text that ends with NUL.
-    let text = unsafe { CStr::from_ptr(message) };
-    LOGGED
-        .lock()
-        .unwrap()
-        .push(format!("{level} {}", text.to_str().unwrap()));
-}
-
-fn host() -> Host {
-    Host {
-        struct_size: 0,
-        log: Some(log),
-        get_extension: None,
-        wake: None,
-    }
-}
-
-fn setup(host: &Host, options: &[ConfigOption]) -> abi::Setup {
-    abi::Setup {
-        struct_size: 0,
-        abi_major: abi::ABI_MAJOR,
-        abi_minor: abi::ABI_MINOR,
-        host_version: c"1".as_ptr(),
-        options: options.as_ptr(),
-        option_count: options.len(),
-        host,
-        complain: None,
-        function_id: 7,
-    }
-}
-
-fn flow() -> abi::Flow {
-    let mut client_address = [0; 16];
-    client_address[15] = 1;
-    abi::Flow {
-        struct_size: 0,
-        argument: 7,
-        client_address,
-        server_address: [0; 16],
-        client_port: 9,
-        server_port: 80,
-        id: 1,
-        choice: 0,
-    }
-}
-
 /// `func_process` of the parrot.
 fn process(
     flow: *mut c_void,
@@ -139,47 +94,23 @@ fn process(
     output: &mut [u8],
     flags: u32,
 ) -> (usize, usize, u32) {
-    let call = describe::<Parrot>().func_process.unwrap();
-    let (room, cap) = (output.as_mut_ptr(), output.len());
-    // SAFETY: `flow` is null or the parrot's, and both slices outlive the call.
-    let result = unsafe {
-        call(
-            flow,
-            direction,
-            input.as_ptr(),
-            input.len(),
-            room,
-            cap,
-            flags,
-        )
-    };
-    let ProcessResult {
-        consumed,
-        produced,
-        verdict,
-        ..
-    } = result;
-    (consumed, produced, verdict)
+    let parrot = describe::<Parrot>();
+    let result = fake::process(&parrot, flow, direction, input, output, flags);
+    (result.consumed, result.produced, result.verdict)
 }
 
 #[test]
 fn a_flow_lives_from_spawn_to_despawn() {
     let parrot = describe::<Parrot>();
-    assert_eq!(parrot.capabilities, abi::CAP_PASS_AT_ONCE);
-    let host = host();
-    let option = |value: &'static CStr| ConfigOption {
-        key: c"word".as_ptr(),
-        value: value.as_ptr(),
-    };
-    let options = [option(c"no"), option(c"hello")];
-    let setup = setup(&host, &options);
-    let (mut function, mut state) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: all pointers are to locals.
-    let code = unsafe { parrot.func_init.unwrap()(&raw const setup, &raw mut function) };
-    assert_eq!(code, 0);
-    let flow = flow();
-    // SAFETY: as above; `function` is what init made.
-    let code = unsafe { parrot.func_spawn.unwrap()(function, &raw const flow, &raw mut state) };
+    let capabilities = abi::CAP_PASS_AT_ONCE | abi::CAP_SPEAKS_FIRST | abi::CAP_FAILS_CLOSED;
+    assert_eq!(parrot.capabilities, capabilities);
+    let calls = (parrot.func_route, parrot.func_routed, parrot.func_report);
+    assert!(matches!(calls, (None, None, None)), "it wants none of them");
+    let host = Host::leak();
+    let setup = Setup::new(host, &[(c"word", c"no"), (c"word", c"hello")]);
+    let (code, function) = setup.init(&parrot);
+    assert_eq!((code, setup.complaints()), (0, vec![]));
+    let (code, state) = fake::spawn(&parrot, function, &fake::flow(7));
     assert_eq!(code, 0);
 
     let mut output = [0; 3];
@@ -196,32 +127,33 @@ fn a_flow_lives_from_spawn_to_despawn() {
     );
     assert_eq!(process(state, 2, b"", &mut output, 0), (0, 0, abi::ERROR));
     assert_eq!(ALIVE.load(Ordering::Relaxed), 2);
-
-    // SAFETY: what spawn made, once.
-    unsafe { parrot.func_despawn.unwrap()(state) };
-    // SAFETY: what init made, once, after the last flow.
-    unsafe { parrot.func_deinit.unwrap()(function) };
+    fake::end(&parrot, function, &[state]);
     assert_eq!(ALIVE.load(Ordering::Relaxed), 0);
-    assert_eq!(*LOGGED.lock().unwrap(), ["3 [::1]:9 7", "4 only upstream"]);
+    assert_eq!(host.logged(), ["3 [::1]:9 7", "4 only upstream"]);
 }
 
 #[test]
 fn null_pointers_are_answered_not_followed() {
     let parrot = describe::<Parrot>();
-    let nothing = Host {
-        struct_size: 0,
-        log: None,
-        get_extension: None,
-        wake: None,
-    };
-    let none = setup(&nothing, &[]);
     let mut place = ptr::null_mut();
     // SAFETY: null is what is tested.
     let code = unsafe { parrot.func_init.unwrap()(ptr::null(), &raw mut place) };
     assert_eq!(code, 3);
-    // SAFETY: as above.
-    let code = unsafe { parrot.func_init.unwrap()(&raw const none, &raw mut place) };
-    assert_eq!((code, place), (1, ptr::null_mut()), "no word");
+    let mute = Host::leak_without(|host| {
+        host.log = None;
+        host.wake = None;
+        host.get_extension = None;
+    });
+    let none = Setup::new(mute, &[]).with(|setup| {
+        setup.options = ptr::null();
+        setup.complain = None;
+    });
+    assert_eq!(none.init(&parrot), (1, ptr::null_mut()), "no word");
+    let nobody = Setup::new(mute, &[]).with(|setup| setup.host = ptr::null());
+    assert_eq!(nobody.init(&parrot).0, 1);
+    assert_eq!(nobody.complaints(), [(None, "no word".to_owned())]);
+    let flow = fake::flow(0);
+    assert_eq!(fake::spawn(&parrot, ptr::null_mut(), &flow).0, 3);
     // SAFETY: as above.
     let code = unsafe { parrot.func_spawn.unwrap()(ptr::null_mut(), ptr::null(), &raw mut place) };
     assert_eq!(code, 3);
@@ -229,9 +161,101 @@ fn null_pointers_are_answered_not_followed() {
         process(ptr::null_mut(), abi::UPSTREAM, b"x", &mut [0], 0),
         (0, 0, abi::ERROR)
     );
-    // SAFETY: as above.
-    unsafe { parrot.func_despawn.unwrap()(ptr::null_mut()) };
-    // SAFETY: as above.
-    unsafe { parrot.func_deinit.unwrap()(ptr::null_mut()) };
+    fake::end(&parrot, ptr::null_mut(), &[ptr::null_mut()]);
     assert_eq!((last().struct_size, last().name), (0, ptr::null()));
+}
+
+/// Buffers that are null, of a flow that is not.
+#[test]
+fn null_buffers_are_answered_not_followed() {
+    let waits = describe::<Waits>();
+    let setup = Setup::new(Host::leak(), &[]);
+    let (_, function) = setup.init(&waits);
+    let (_, flow) = fake::spawn(&waits, function, &fake::flow(0));
+    let call = waits.func_process.unwrap();
+    let mut room = [0; 4];
+    for (in_len, out_cap, verdict) in [(0, 0, abi::WAIT), (1, 0, abi::ERROR), (0, 1, abi::ERROR)] {
+        let (from, to) = (ptr::null(), ptr::null_mut());
+        // SAFETY: null is what is tested.
+        let result = unsafe { call(flow, abi::UPSTREAM, from, in_len, to, out_cap, 0) };
+        assert_eq!(result.verdict, verdict, "{in_len} {out_cap}");
+    }
+    let result = fake::process(&waits, flow, abi::UPSTREAM, b"xy", &mut room, 0);
+    assert_eq!((result.consumed, result.produced), (1, 0));
+    fake::end(&waits, function, &[flow]);
+}
+
+/// Answers with whatever the byte says.
+struct Waits;
+
+impl Function for Waits {
+    const NAME: &CStr = c"waits";
+    const SUMMARY: &CStr = c"gives every verdict there is";
+    const VERSION: &CStr = c"1";
+    const READS_FILES: bool = true;
+    type Flow = Self;
+
+    fn init(_setup: &srv6pipes_vnf::Setup) -> Result<Self, Reason> {
+        Ok(Self)
+    }
+
+    fn spawn(&self, flow: &FlowInfo) -> Result<Self, Reason> {
+        assert_ne!(flow.argument, 13, "in spawn");
+        Ok(Self)
+    }
+}
+
+impl Flow for Waits {
+    fn process(
+        &mut self,
+        _direction: Direction,
+        input: &[u8],
+        _output: &mut [u8],
+        _end: bool,
+    ) -> Result<Progress, Reason> {
+        let verdict = match input.first() {
+            Some(b'f') => Verdict::Finished,
+            Some(b'p') => Verdict::Pass,
+            Some(b'c') => Verdict::Close,
+            Some(b'r') => Verdict::Reset,
+            Some(b'w') => Verdict::Wait(250),
+            Some(b'!') => panic!("in process"),
+            Some(_) => Verdict::More,
+            None => Verdict::Wait(0),
+        };
+        Ok(Progress {
+            consumed: input.len().min(1),
+            produced: 0,
+            verdict,
+        })
+    }
+}
+
+#[test]
+fn every_verdict_crosses_and_a_panic_does_not() {
+    let waits = describe::<Waits>();
+    assert_eq!(waits.capabilities, abi::CAP_READS_FILES);
+    let host = Host::leak();
+    let setup = Setup::new(host, &[]);
+    let (_, function) = setup.init(&waits);
+    let (_, flow) = fake::spawn(&waits, function, &fake::flow(0));
+    for (input, verdict, ms) in [
+        ("x", abi::MORE, 0),
+        ("f", abi::FINISHED, 0),
+        ("p", abi::PASS, 0),
+        ("c", abi::CLOSE, 0),
+        ("r", abi::RESET, 0),
+        ("w", abi::WAIT, 250),
+        ("", abi::WAIT, 0),
+        ("!", abi::ERROR, 0),
+    ] {
+        let bytes = input.as_bytes();
+        let result = fake::process(&waits, flow, abi::UPSTREAM, bytes, &mut [0], 0);
+        assert_eq!((result.verdict, result.wait_ms), (verdict, ms), "{input}");
+    }
+    assert_eq!(fake::spawn(&waits, function, &fake::flow(13)).0, 2);
+    let logged = host.logged();
+    assert_eq!(logged.len(), 2, "{logged:?}");
+    assert!(logged[0].contains("in process") && logged[1].contains("in spawn"));
+    fake::end(&waits, function, &[flow]);
 }

@@ -218,7 +218,9 @@ fn a_full_window_stops_its_own_source_only() {
         let mut arrived = Vec::new();
         while arrived.len() < sent {
             bench.pump().unwrap();
-            take(&bench.server, 1 << 20, &mut arrived);
+            let before = arrived.len();
+            assert!(!take(&bench.server, 1 << 20, &mut arrived), "an end");
+            assert!(arrived.len() > before, "stuck at {before} of {sent}");
         }
         assert!(arrived == bytes[..sent]);
     }
