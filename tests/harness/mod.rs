@@ -22,6 +22,7 @@ pub mod proxy;
 pub mod sight;
 pub mod status;
 pub mod talk;
+pub mod wire;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
