@@ -18,6 +18,7 @@ use crate::harness::status::counted;
 use crate::harness::talk::Talk;
 use crate::harness::{PREFIX, lab, noise, wait_for};
 use crate::own::counts;
+use crate::readme::example;
 
 /// A proxy whose function 1 is the firewall with these options, and the client's flows through it.
 fn firewall(lab: &Lab, options: &str) -> Proxy {
@@ -399,7 +400,10 @@ fn a_reload_reads_the_lists_again_and_refuses_those_it_cannot_read() {
     let workdir = Workdir::new(PREFIX).unwrap();
     let list = workdir.write("blocklist", "old.example\n").unwrap();
     let option = format!("list block_names_file '{}'", list.display());
-    let proxy = firewall(&lab, &option);
+    let example = example("firewall").replace("/etc/srv6pipes/blocklist", &list.to_string_lossy());
+    let sections = function_config(1, "firewall", &option) + &example;
+    let proxy = Proxy::start_with(&lab, 1, "", &sections);
+    lab.steer(&[sid(1, 1, 0)]).unwrap();
     let server = Server::start(lab.server(), 80, Habit::Echo);
     let passes = |host: &str| {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");

@@ -83,7 +83,16 @@ fn compress_and_decompress_by_zstd() {
 }
 
 #[test]
-fn seal_and_open() {
+fn seal_and_open_by_chacha20_poly1305() {
+    seal_and_open("chacha20-poly1305");
+}
+
+#[test]
+fn seal_and_open_by_aes_256_gcm() {
+    seal_and_open("aes-256-gcm");
+}
+
+fn seal_and_open(cipher: &str) {
     if !is_root() {
         return;
     }
@@ -93,7 +102,7 @@ fn seal_and_open() {
         module: "seal",
         near: "seal",
         far: "open",
-        options: &format!("option keys '{}'", keys.display()),
+        options: &format!("option keys '{}'\noption cipher '{cipher}'", keys.display()),
         argument: 7,
         of_text: 100..=110,
     });

@@ -20,6 +20,7 @@ use crate::harness::proxy::{Proxy, function_config};
 use crate::harness::status::counted;
 use crate::harness::{PREFIX, lab, noise, wait_for};
 use crate::own::{counts, own};
+use crate::readme::example;
 
 /// Where recordings go, in a folder that only root writes.
 fn folder(workdir: &Workdir) -> PathBuf {
@@ -31,8 +32,14 @@ fn folder(workdir: &Workdir) -> PathBuf {
 
 /// A proxy whose function 1 records into `folder`, and the client's flows through it.
 fn record(lab: &Lab, folder: &Path, options: &str) -> Proxy {
+    record_with(lab, folder, options, "")
+}
+
+/// The same, with more sections.
+fn record_with(lab: &Lab, folder: &Path, options: &str, sections: &str) -> Proxy {
     let options = format!("option folder '{}'\n{options}", folder.display());
-    let proxy = Proxy::start_with(lab, 1, "", &function_config(1, "record", &options));
+    let sections = function_config(1, "record", &options) + sections;
+    let proxy = Proxy::start_with(lab, 1, "", &sections);
     lab.steer(&[sid(1, 1, 0)]).unwrap();
     proxy
 }
@@ -255,7 +262,8 @@ fn after_snap_bytes_the_kernel_moves_the_rest() {
     let Some(lab) = lab(1) else { return };
     let workdir = Workdir::new(PREFIX).unwrap();
     let folder = folder(&workdir);
-    let mut proxy = record(&lab, &folder, "option snap_bytes '1000'");
+    let example = example("record").replace("/mnt/usb/recordings", &folder.to_string_lossy());
+    let mut proxy = record_with(&lab, &folder, "option snap_bytes '1000'", &example);
     let server = Server::start(lab.server(), 7, Habit::Echo);
     let bytes = noise::bytes(4, 3_000_000);
     let stream = connect(lab.client(), server.address()).unwrap();

@@ -146,7 +146,7 @@ fn flows_of_a_client_share_its_rate_evenly_and_another_client_has_its_own() {
     // The other client needed half the time of the two.
     assert!(third.0 >= least(LENGTH, KBIT), "{:?}", third.0);
     assert!(third.0 < last, "{:?} beside {last:?}", third.0);
-    counts(&proxy, ID, &[("tracked_clients", "", 2)]);
+    counts(&proxy, ID, &[("new_clients", "", 2)]);
     for stream in [&one, &two, &far] {
         stream.shutdown(Shutdown::Write).unwrap();
     }

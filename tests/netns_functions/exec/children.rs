@@ -71,7 +71,7 @@ fn a_flow_whose_child_is_killed_is_reset_and_no_other() {
     counts(
         &proxy,
         ID,
-        &[("failed_children", "", 1), ("live_children", "", 0)],
+        &[("failed_children", "", 1), ("ended_children", "", 2)],
     );
 }
 
@@ -116,7 +116,7 @@ fn a_program_that_reads_nothing_stops_its_sender_alone() {
     counts(
         &proxy,
         ID,
-        &[("failed_children", "", 0), ("live_children", "", 0)],
+        &[("failed_children", "", 0), ("ended_children", "", 1)],
     );
 }
 

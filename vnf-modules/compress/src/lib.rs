@@ -2,7 +2,7 @@
 //! flow takes less room on the wire.
 //!
 //! `compress` packs what goes upstream and unpacks what comes downstream; `decompress`, at the
-//! proxy nearer to the server, does the reverse. [`format`] is what lies between them.
+//! proxy nearer to the server, does the reverse. `format.rs` says what lies between them.
 #![deny(unsafe_code)]
 
 mod codec;

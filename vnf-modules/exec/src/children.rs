@@ -64,7 +64,7 @@ pub struct Counted {
     pub refused_flows: Counter,
     pub started_children: Counter,
     pub failed_children: Counter,
-    pub live_children: Counter,
+    pub ended_children: Counter,
 }
 
 /// Where a child, its flow and the threads meet.
@@ -114,7 +114,7 @@ impl Counted {
             refused_flows: open("refused_flows"),
             started_children: open("started_children"),
             failed_children: open("failed_children"),
-            live_children: open("live_children"),
+            ended_children: open("ended_children"),
         }
     }
 }

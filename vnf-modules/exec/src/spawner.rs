@@ -184,7 +184,6 @@ fn watch(
         .insert(id, Watched::new(request, pidfd, stderr));
     table.live += 1;
     shared.counted.started_children.one();
-    shared.counted.live_children.set(table.live);
     Ok(())
 }
 

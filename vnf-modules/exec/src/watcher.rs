@@ -29,8 +29,9 @@ pub const STDERR: u64 = 1;
 /// Its pidfd, readable once it has ended.
 pub const EXIT: u64 = 2;
 
-/// How long killed children may take to be gone, when the function ends.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long killed children may take to be gone, when the function ends: it is a moment, but for
+/// one that hangs in the kernel, and whoever ends the function waits for it.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Most events at once.
 const EVENTS: usize = 64;
@@ -115,7 +116,7 @@ impl Table {
             EXIT => {
                 if watched.reap(shared, limit) {
                     self.live -= 1;
-                    shared.counted.live_children.set(self.live);
+                    shared.counted.ended_children.one();
                 }
                 let state = lock(&watched.seat.state);
                 let over = state.left && state.pid.is_none();

@@ -23,8 +23,8 @@ pub struct Clients {
     rate: Rate,
     /// Bits of an address that tell clients apart, 1 to 128.
     prefix: u8,
-    /// How many are in the table.
-    counter: Counter,
+    /// How many came into the table.
+    new: Counter,
     table: Mutex<Table>,
 }
 
@@ -56,12 +56,12 @@ pub struct Membership {
 }
 
 impl Clients {
-    pub fn new(rate: Rate, prefix: u8, counter: Counter) -> Self {
+    pub fn new(rate: Rate, prefix: u8, new: Counter) -> Self {
         let table = Mutex::default();
         Self {
             rate,
             prefix,
-            counter,
+            new,
             table,
         }
     }
@@ -73,6 +73,7 @@ impl Clients {
         table.forget(now, self.rate.fill());
         let rate = self.rate;
         let client = table.clients.entry(key).or_insert_with(|| {
+            self.new.one();
             Arc::new(Mutex::new(Client {
                 shares: [Share::new(rate, now), Share::new(rate, now)],
                 members: Vec::new(),
@@ -81,7 +82,6 @@ impl Clients {
         });
         let client = Arc::clone(client);
         let member = lock(&client).join();
-        self.counter.set(table.clients.len() as u64);
         Membership {
             clients: Arc::clone(self),
             client,
@@ -157,7 +157,6 @@ impl Drop for Membership {
         }
         drop(client);
         table.forget(now, self.clients.rate.fill());
-        self.clients.counter.set(table.clients.len() as u64);
     }
 }
 

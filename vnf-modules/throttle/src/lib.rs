@@ -86,7 +86,7 @@ impl Function for Throttle {
         let counters = setup.counters();
         let rate = rate.and_then(|rate| Rate::new(rate, burst));
         let clients = rate.map(|rate| {
-            let counter = counters.open("tracked_clients", "");
+            let counter = counters.open("new_clients", "");
             Arc::new(Clients::new(rate, prefix.unwrap_or(128), counter))
         });
         let names = ["direction=upstream", "direction=downstream"];
