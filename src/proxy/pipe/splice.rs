@@ -6,7 +6,7 @@ use crate::sys::end::{End, Moved};
 
 /// Bytes of a direction that are copied first, though no function wants them: below that the
 /// calls that splice takes cost more than the copying (docs/performance.md).
-const COPIED: u64 = 65_536;
+pub(super) const COPIED: u64 = 65_536;
 
 impl Pipe {
     /// Whether the kernel moves the bytes, or still has some that it began to move.
@@ -29,7 +29,7 @@ impl Pipe {
     ) -> Result<Option<Pumped>, Failure> {
         let mut kernel = match self.kernel.take() {
             Some(kernel) => kernel,
-            None if self.ended[0] => return self.finish(sink).map(Some),
+            None if self.ended[0] => return self.finish(source, sink).map(Some),
             None if !source.readable() => return Ok(Some(Pumped::Waiting)),
             None => match pools.pipes.take() {
                 Ok(kernel) => kernel,
@@ -57,7 +57,7 @@ impl Pipe {
             if self.ended[0] || !source.readable() || self.turn == 0 {
                 pools.pipes.give(kernel);
                 return match (self.ended[0], self.turn) {
-                    (true, _) => self.finish(sink).map(Some),
+                    (true, _) => self.finish(source, sink).map(Some),
                     (false, 0) => Ok(Some(Pumped::TurnOver)),
                     (false, _) => Ok(Some(Pumped::Waiting)),
                 };
