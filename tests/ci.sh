@@ -59,6 +59,18 @@ job_demo() {
     "$target/release/srv6pipes" demo
 }
 
+# Not part of `all`: figures need a machine that does nothing else.
+job_bench() {
+    tests/deps.sh bench
+    # The modules are part of the workspace's build, not of the bench's.
+    job_build
+    local words=(--out "$PWD/$target/bench")
+    [[ ${QUICK:-} ]] && words+=(--quick)
+    [[ ${ONLY:-} ]] && words+=(--only "$ONLY")
+    [[ ${FORCE:-} ]] && words+=(--force)
+    cargo bench --locked --bench peers -- "${words[@]}"
+}
+
 # The fuzz targets compile; running them is for whoever has the time.
 job_fuzz() {
     cargo build --manifest-path tests/fuzz/Cargo.toml --locked --target-dir "$target/fuzz"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the programs that a job needs: `tests/deps.sh build|demo|test`. Root on Debian gets them
+# Brings the programs that a job needs: `tests/deps.sh build|demo|test|bench`. Root on Debian gets them
 # installed; everybody else is told the command to type. Nothing happens when all are there.
 set -euo pipefail
 
@@ -9,11 +9,15 @@ demo=(ip:iproute2 nft:nftables ethtool:ethtool nginx:nginx-light curl:curl sha25
 test=("${build[@]}" "${demo[@]}"
     g++:g++ make:make ip6tables:iptables openssl:openssl ps:procps tshark:tshark valgrind:valgrind)
 
+# The stream module comes with a folder of its own; its package has no program.
+bench=("${demo[@]}" cc:gcc wrk:wrk haproxy:haproxy)
+
 case ${1-} in
     build) wanted=("${build[@]}") ;;
     demo) wanted=("${build[@]}" "${demo[@]}") ;;
     test) wanted=("${test[@]}") ;;
-    *) echo "usage: tests/deps.sh build|demo|test" >&2; exit 64 ;;
+    bench) wanted=("${bench[@]}") ;;
+    *) echo "usage: tests/deps.sh build|demo|test|bench" >&2; exit 64 ;;
 esac
 
 # Where root's programs are, also for those who are not.
@@ -39,6 +43,9 @@ missing=()
 for pair in "${wanted[@]}"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
+if [[ $1 == bench && ! -e /usr/lib/nginx/modules/ngx_stream_module.so ]]; then
+    missing+=(libnginx-mod-stream)
+fi
 ((${#missing[@]})) || exit 0
 
 install=(apt-get install --yes --no-install-recommends "${missing[@]}")

@@ -12,6 +12,7 @@ use harness::ends::{Ends, Host, Trade, hear, trade};
 use harness::noise;
 use harness::overheard;
 use harness::pipeline::{CAPTURES, COPY, PASSES, Pipeline, XOR};
+use harness::status::COPIED;
 use harness::talk::xored;
 use srv6pipes::demo::lab::{CLIENT, SERVER, sid};
 use srv6pipes::demo::sniff::Tap;
@@ -85,7 +86,8 @@ fn copy_leaves_256_mb_each_way_to_splice() {
     pipeline.steer(COPY, 0);
     both_ways_at_once(&pipeline, LARGE);
     for i in [1, 2] {
-        assert_eq!(pipeline.counter(i, "spliced_bytes"), 2 * LARGE);
+        let copied = 2 * LARGE - pipeline.counter(i, "spliced_bytes");
+        assert!((1..=2 * COPIED).contains(&copied), "{copied}");
         assert_eq!(pipeline.function_counter(i, COPY, "in_bytes"), 0);
         assert_eq!(pipeline.function_counter(i, COPY, "flows"), 1);
     }

@@ -15,7 +15,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use harness::noise::{self, Noise, Sum};
 use harness::peer::{Habit, Server, connect, exchange};
 use harness::proxy::Proxy;
-use harness::status::{Status, counted, descriptors, resident_kib};
+use harness::status::{COPIED, Status, counted, descriptors, resident_kib};
 use harness::{PATIENCE, lab, wait_for};
 use srv6pipes::demo::lab::{Lab, SERVER, sid};
 
@@ -195,7 +195,12 @@ fn a_reader_that_stops(function: u16, expected: Sum) {
     status.assert_adds_up();
     let spliced = status.counter("spliced_bytes");
     let all = status.counter("upstream_out_bytes") + status.counter("downstream_out_bytes");
-    assert_eq!(spliced, if function == 2 { all } else { 0 });
+    if function == 2 {
+        // Seven flows, of which the two long ones went one way only.
+        assert!(spliced > all - 12 * COPIED, "{spliced} of {all}");
+    } else {
+        assert_eq!(spliced, 0);
+    }
 }
 
 fn sum_of_much() -> Sum {

@@ -73,7 +73,7 @@ impl Row {
 
 fn start(lab: &Lab, i: usize, mode: &str, connect_timeout: u8) -> Proxy {
     let options = format!("option capture '{mode}'\noption connect_timeout '{connect_timeout}'");
-    // Not `copy`: for that, a worker would keep pipes for splice(2), and descriptors count here.
+    // Not `copy`: for that, a worker may keep pipes for splice(2), and descriptors count here.
     Proxy::start_with(lab, i, &options, &function_config(1, "xor", ""))
 }
 

@@ -32,6 +32,9 @@ pub struct Options {
     /// Whether the veths keep transmit checksum offload. Off by default: with it on, a wrong TCP
     /// checksum travels from namespace to namespace unnoticed, as would one that nft "repaired".
     pub checksum_offload: bool,
+    /// Whether every link is cut in the middle, for somebody who carries its packets across:
+    /// see [`Lab::cut`].
+    pub cut: bool,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             proxies: 1,
             mtu: 1500,
             checksum_offload: false,
+            cut: false,
         }
     }
 }
@@ -50,6 +54,8 @@ impl Default for Options {
 pub struct Lab {
     /// Client, proxies, server.
     nodes: Vec<Namespace>,
+    /// Where the links are cut, if they are.
+    middle: Option<Namespace>,
 }
 
 impl Lab {
@@ -72,7 +78,18 @@ impl Lab {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let pid = std::process::id();
 
-        let mut lab = Self { nodes: Vec::new() };
+        let mut lab = Self {
+            nodes: Vec::new(),
+            middle: None,
+        };
+        if options.cut {
+            let middle = Namespace::add(&format!("{prefix}-{pid}-{number}-W"))?;
+            // It carries the others' packets and says nothing of its own.
+            for which in ["all", "default"] {
+                middle.set_sysctl(&format!("net/ipv6/conf/{which}/disable_ipv6"), "1")?;
+            }
+            lab.middle = Some(middle);
+        }
         let last = usize::from(options.proxies) + 1;
         for node in 0..=last {
             let role = role(node, last);
@@ -120,6 +137,16 @@ impl Lab {
     /// device.
     pub fn wire(&self, k: usize) -> (&Namespace, String) {
         (&self.nodes[k], self.device(k + 1))
+    }
+
+    /// Where link `k`, counted from 0 at the client, is cut: a namespace, and the devices in it
+    /// that lead to the link's client side and to its server side. Until somebody carries the
+    /// packets from one to the other, the link is up and loses all of them.
+    ///
+    /// `None` unless [`Options::cut`] says so.
+    pub fn cut(&self, k: usize) -> Option<(&Namespace, [String; 2])> {
+        let middle = self.middle.as_ref()?;
+        Some((middle, [format!("c{k}"), format!("s{k}")]))
     }
 
     /// The device of proxy `i` that looks towards the client.
@@ -186,8 +213,21 @@ impl Lab {
             let device = self.device(neighbour);
             format!("name {device} netns {name} mtu {}", options.mtu)
         });
-        let line = format!("link add {near} type veth peer {far}\n");
-        program::run_with_input(program::command("ip").args(["-batch", "-"]), &line)?;
+        let lines = match self.cut(k) {
+            None => format!("link add {near} type veth peer {far}\n"),
+            Some((middle, devices)) => {
+                let [c, s] = devices.map(|device| {
+                    format!("name {device} netns {} mtu {}", middle.name(), options.mtu)
+                });
+                format!("link add {near} type veth peer {c}\nlink add {far} type veth peer {s}\n")
+            }
+        };
+        program::run_with_input(program::command("ip").args(["-batch", "-"]), &lines)?;
+        if let Some((middle, devices)) = self.cut(k) {
+            for device in devices {
+                middle.ip(&format!("link set {device} up\n"))?;
+            }
+        }
         for (node, neighbour) in ends {
             let device = self.device(neighbour);
             if !options.checksum_offload {

@@ -240,7 +240,7 @@ impl Capture {
             Ok(course) => course,
             Err(refusal) => return self.give_up(held, &Dead::Refused(refusal)),
         };
-        match connect::begin(&mut course, &self.own, &self.shared.counters) {
+        match connect::begin(&mut course, false, &self.own, &self.shared.counters) {
             Ok(outbound) => self.ask(held, course, outbound),
             Err(dead) => self.give_up(held, &dead),
         }
@@ -270,7 +270,7 @@ impl Capture {
 
     /// The next segment has not answered, or not as it should: another one may.
     fn ask_again(&mut self, held: Held, mut course: Course, error: io::Error) {
-        match connect::begin_again(&mut course, error, &self.own, &self.shared.counters) {
+        match connect::begin_again(&mut course, false, error, &self.own, &self.shared.counters) {
             Ok(outbound) => self.ask(held, course, outbound),
             Err(dead) => self.give_up(held, &dead),
         }

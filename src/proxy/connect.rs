@@ -20,14 +20,19 @@ pub enum Dead {
 }
 
 /// Starts the outbound connection of a flow, to the first choice of its functions that can be
-/// asked at all.
+/// asked at all. `at_once` says that the client's bytes are waiting for it ([`socket::next_segment`]).
 ///
 /// # Errors
 /// When there is none, or none left.
-pub fn begin(course: &mut Course, own: &OwnAddress, counters: &Counters) -> Result<OwnedFd, Dead> {
-    match start(&course.itinerary, counters) {
+pub fn begin(
+    course: &mut Course,
+    at_once: bool,
+    own: &OwnAddress,
+    counters: &Counters,
+) -> Result<OwnedFd, Dead> {
+    match start(&course.itinerary, at_once, counters) {
         Ok(outbound) => Ok(outbound),
-        Err(error) => begin_again(course, error, own, counters),
+        Err(error) => begin_again(course, at_once, error, own, counters),
     }
 }
 
@@ -37,6 +42,7 @@ pub fn begin(course: &mut Course, own: &OwnAddress, counters: &Counters) -> Resu
 /// As [`begin`]'s; `error` itself if no function chooses another way.
 pub fn begin_again(
     course: &mut Course,
+    at_once: bool,
     mut error: io::Error,
     own: &OwnAddress,
     counters: &Counters,
@@ -50,7 +56,7 @@ pub fn begin_again(
         if first {
             counters.rerouted_flows.one();
         }
-        match start(&course.itinerary, counters) {
+        match start(&course.itinerary, at_once, counters) {
             Ok(outbound) => return Ok(outbound),
             Err(next) => error = next,
         }
@@ -63,17 +69,17 @@ pub fn begin_again(
 /// It leaves from the client's own port, except when the way comes back to us, or when that port
 /// already speaks to this server: a second visit, or a connection in TIME_WAIT (thesis section
 /// 3.4.6). Another port of the client's address serves then; waiting for a minute would not.
-fn start(itinerary: &Itinerary, counters: &Counters) -> io::Result<OwnedFd> {
+fn start(itinerary: &Itinerary, at_once: bool, counters: &Counters) -> io::Result<OwnedFd> {
     let header = itinerary.routing_header.as_deref();
     let any_port = SocketAddrV6::new(*itinerary.client.ip(), 0, 0, 0);
     if !itinerary.visits_again {
-        match socket::next_segment(itinerary.client, itinerary.server, header) {
+        match socket::next_segment(itinerary.client, itinerary.server, header, at_once) {
             Err(error) if taken(&error) => {}
             answer => return answer.map_err(as_a_router_says),
         }
     }
     counters.other_port_flows.one();
-    socket::next_segment(any_port, itinerary.server, header).map_err(as_a_router_says)
+    socket::next_segment(any_port, itinerary.server, header, at_once).map_err(as_a_router_says)
 }
 
 /// connect(2) itself fails with `EHOSTUNREACH` only for a route of type `unreachable`, about which

@@ -143,8 +143,6 @@ impl Door {
         runtime: &Arc<Runtime>,
         id: u64,
     ) -> Result<Beginning, OwnedFd> {
-        // Without it small messages wait for acknowledgements, nothing worse.
-        let _ = socket::no_delay(&inbound);
         let found = match &self.shared.answered {
             Some(table) => self.take(table, &inbound, client, id),
             None => self.connect(&inbound, runtime, id),
@@ -205,8 +203,10 @@ impl Door {
             true => Chain::default(),
             false => spawn::chain(&course, id).map_err(refused).ok()?,
         };
+        // A function may hold them back.
+        let at_once = chain.is_empty() && !course.is_chosen() && socket::has_bytes(inbound);
         let asked = Instant::now();
-        match connect::begin(&mut course, &self.own, counters) {
+        match connect::begin(&mut course, at_once, &self.own, counters) {
             Ok(outbound) => Some(Found {
                 outbound,
                 course,

@@ -49,7 +49,7 @@ pub enum Pumped {
     Waiting,
     /// The turn is over, but there is more to do.
     TurnOver,
-    /// The FIN is out: this direction is done.
+    /// This direction is done: the FIN is out, or closing the sink will send it.
     Finished,
 }
 
@@ -85,6 +85,8 @@ pub struct Pipe {
     /// The source's connection broke: what it sent before is carried on, but it has no end.
     orphaned: bool,
     finished: bool,
+    /// The other direction has finished.
+    last: bool,
     /// What is left of [`TURN`].
     turn: usize,
     /// Bytes read from the source.
@@ -114,6 +116,7 @@ impl Pipe {
             discarding: false,
             orphaned: false,
             finished: false,
+            last: false,
             turn: TURN,
             read: 0,
             written: 0,
@@ -121,7 +124,7 @@ impl Pipe {
         }
     }
 
-    /// Whether the FIN is out.
+    /// Whether this direction is done.
     pub fn finished(&self) -> bool {
         self.finished
     }
@@ -148,6 +151,13 @@ impl Pipe {
     /// (`tcp_recvmsg_locked`): that is no end of the stream, and no FIN must say so.
     pub fn orphan(&mut self) {
         self.orphaned = true;
+    }
+
+    /// The other direction has finished, and the flow goes on in order. If both ends have sent
+    /// theirs when this one finishes too, there is nothing to do but to close them: that sends the
+    /// FIN, and costs no call of its own.
+    pub fn is_last(&mut self, last: bool) {
+        self.last = last;
     }
 
     /// The functions that wait are to be called; whether there is any that was not already.
@@ -222,7 +232,7 @@ impl Pipe {
                 return Ok(pumped);
             }
             if self.last_ended() {
-                return self.finish(sink);
+                return self.finish(source, sink);
             }
             if self.turn == 0 {
                 return Ok(Pumped::TurnOver);
@@ -236,9 +246,10 @@ impl Pipe {
             match self.fill(source, pools)? {
                 Moved::Bytes(n) => self.turn = self.turn.saturating_sub(n),
                 Moved::End if self.orphaned => return Ok(Pumped::Waiting),
-                Moved::End => self.ended[0] = true,
+                Moved::End => {}
                 Moved::Blocked => return Ok(Pumped::Waiting),
             }
+            self.ended[0] = source.ended() && !self.orphaned;
         }
     }
 
@@ -258,8 +269,11 @@ impl Pipe {
         self.discarding = true;
     }
 
-    fn finish(&mut self, sink: &End) -> Result<Pumped, Failure> {
+    fn finish(&mut self, source: &End, sink: &End) -> Result<Pumped, Failure> {
         self.finished = true;
+        if self.last && source.ended() && sink.ended() {
+            return Ok(Pumped::Finished);
+        }
         match sink.finish() {
             // The peer is gone already; its reset comes as an event of its own.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(Pumped::Finished),
@@ -294,6 +308,7 @@ impl Pipe {
 
     /// Writes what waits before the sink; whether nothing is left.
     fn drain(&mut self, sink: &mut End, pools: &mut Pools) -> Result<bool, Failure> {
+        let last = self.last_ended();
         let Some(slot) = self.slots.last_mut() else {
             return Ok(true);
         };
@@ -301,7 +316,7 @@ impl Pipe {
             if !sink.writable() {
                 return Ok(false);
             }
-            match sink.write(slot.bytes()).map_err(Failure::Sink)? {
+            match sink.write(slot.bytes(), last).map_err(Failure::Sink)? {
                 Moved::Bytes(n) => {
                     self.written += n as u64;
                     slot.consume(n, &mut pools.chunks);

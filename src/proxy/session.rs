@@ -174,7 +174,10 @@ impl Session {
             if !self.outbound.writable() {
                 return Action::Wait;
             }
-            if let Some(error) = self.outbound.take_error() {
+            // If it has failed, epoll has said more than that it is writable.
+            if self.outbound.hung_up()
+                && let Some(error) = self.outbound.take_error()
+            {
                 return Action::Close(Outcome::NotConnected(error));
             }
             self.note_answer(now);
@@ -232,14 +235,21 @@ impl Session {
                 if self.leads_nowhere(direction) {
                     continue;
                 }
-                let (pipe, source, sink) = match direction {
-                    Direction::Upstream => {
-                        (&mut self.upstream, &mut self.inbound, &mut self.outbound)
-                    }
-                    Direction::Downstream => {
-                        (&mut self.downstream, &mut self.outbound, &mut self.inbound)
-                    }
+                let (pipe, source, sink, last) = match direction {
+                    Direction::Upstream => (
+                        &mut self.upstream,
+                        &mut self.inbound,
+                        &mut self.outbound,
+                        self.downstream.finished(),
+                    ),
+                    Direction::Downstream => (
+                        &mut self.downstream,
+                        &mut self.outbound,
+                        &mut self.inbound,
+                        self.upstream.finished(),
+                    ),
                 };
+                pipe.is_last(last && self.lost.is_none());
                 match pipe.pump(source, sink, &mut self.chain, pools, now) {
                     Ok(pumped) => turn_over |= pumped == Pumped::TurnOver,
                     Err(failure) => {

@@ -192,6 +192,7 @@ impl Rules<'_> {
         }
         for locator in &self.config.locators {
             list.extend(stranger(locator));
+            self.data_to_us(locator, &mut list);
             self.syn_to_us(locator, &mut list);
             nobody_listens(locator, self.timeout(), &mut list);
             self.rest_of_flow(locator, &mut list);
@@ -272,8 +273,20 @@ impl Rules<'_> {
         ));
     }
 
-    /// Data of our flows, outbound and back: the kernel's own SRH processing consumes what is
-    /// left of the segment list and delivers.
+    /// Data of our flows: nearly all packets, so they leave before the rules for SYNs.
+    fn data_to_us(&self, locator: &Locator, list: &mut Vec<String>) {
+        if bypasses(locator) {
+            return;
+        }
+        let prefix = locator.prefix;
+        let local = self.set(self.mark.local());
+        list.push(format!(
+            "ip6 daddr {prefix} {NOT_SYN} rt type 4 {local} accept"
+        ));
+    }
+
+    /// Whatever else is of our flows, outbound and back: the kernel's own SRH processing consumes
+    /// what is left of the segment list and delivers.
     fn rest_of_flow(&self, locator: &Locator, list: &mut Vec<String>) {
         let prefix = locator.prefix;
         if bypasses(locator) {

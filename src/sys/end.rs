@@ -5,10 +5,11 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
+use nix::sys::socket::{MsgFlags, send};
 
 use crate::sys::disconnect::disconnect;
 use crate::sys::socket;
@@ -21,7 +22,9 @@ pub struct End {
     writable: bool,
     /// The peer has sent its FIN, or the connection is gone: no further edge will tell.
     hung_up: bool,
-    /// A read has found the end of the stream.
+    /// It was the FIN: behind the bytes that are there, the stream ends.
+    fin: bool,
+    /// Reading has come to the end of the stream.
     ended: bool,
     /// There has been urgent data: a read stops before it although there is more, and a splice
     /// does not get past it (`tcp_recvmsg_locked`, `tcp_read_sock` in net/ipv4/tcp.c).
@@ -54,6 +57,7 @@ impl End {
             readable: false,
             writable: false,
             hung_up: false,
+            fin: false,
             ended: false,
             urgent: false,
         }
@@ -75,6 +79,9 @@ impl End {
             self.hung_up = true;
             self.readable = true;
         }
+        if events.contains(EpollFlags::EPOLLRDHUP) && !events.contains(EpollFlags::EPOLLERR) {
+            self.fin = true;
+        }
     }
 
     /// Whether reading may succeed.
@@ -87,9 +94,14 @@ impl End {
         self.writable
     }
 
-    /// Whether a read has found the end of the stream.
+    /// Whether reading has come to the end of the stream.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether the peer has sent its FIN, or the connection is gone.
+    pub fn hung_up(&self) -> bool {
+        self.hung_up
     }
 
     /// Whether there has been urgent data: only reading gets past it.
@@ -106,7 +118,8 @@ impl End {
         }
     }
 
-    /// Reads into `buffer`, which is not empty.
+    /// Reads into `buffer`, which is not empty. With the last bytes [`ended`](Self::ended) becomes
+    /// true already if the FIN has been noted before: then they and the FIN can go on together.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Moved> {
         loop {
             match nix::unistd::read(&self.socket, buffer) {
@@ -117,9 +130,10 @@ impl End {
                 }
                 Ok(n) => {
                     // A short read emptied the socket, and what comes next is a new edge. Unless
-                    // the FIN is already there: its edge has passed.
-                    if n < buffer.len() && !self.hung_up && !self.urgent {
-                        self.readable = false;
+                    // the end is already there: its edge has passed.
+                    if n < buffer.len() && !self.urgent {
+                        self.ended = self.fin;
+                        self.readable = self.hung_up && !self.fin;
                     }
                     return Ok(Moved::Bytes(n));
                 }
@@ -133,10 +147,15 @@ impl End {
         }
     }
 
-    /// Writes from `bytes`, which is not empty.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Moved> {
+    /// Writes from `bytes`, which is not empty. `last` says that [`finish`](Self::finish) follows:
+    /// the FIN then travels with the last bytes instead of in a packet of its own.
+    pub fn write(&mut self, bytes: &[u8], last: bool) -> io::Result<Moved> {
+        let flags = match last {
+            true => MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(libc::MSG_MORE),
+            false => MsgFlags::MSG_NOSIGNAL,
+        };
         loop {
-            match nix::unistd::write(&self.socket, bytes) {
+            match send(self.socket.as_raw_fd(), bytes, flags) {
                 Ok(n) => {
                     if n < bytes.len() {
                         self.writable = false;
@@ -180,5 +199,58 @@ impl End {
 impl AsFd for End {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// An end whose peer has sent `bytes` and its FIN, and what epoll has said of it.
+    fn told(bytes: &[u8], events: EpollFlags) -> End {
+        let (mut peer, end) = UnixStream::pair().unwrap();
+        end.set_nonblocking(true).unwrap();
+        peer.write_all(bytes).unwrap();
+        drop(peer);
+        let mut end = End::new(end.into());
+        end.note(EpollFlags::EPOLLIN | events);
+        end
+    }
+
+    #[test]
+    fn the_end_is_known_with_the_last_bytes_if_the_fin_was_noted() {
+        let mut end = told(b"four", EpollFlags::EPOLLRDHUP);
+        let mut buffer = [0; 4];
+        // There may be more.
+        assert_eq!(end.read(&mut buffer[..3]).unwrap(), Moved::Bytes(3));
+        assert!(!end.ended() && end.readable());
+        assert_eq!(end.read(&mut buffer).unwrap(), Moved::Bytes(1));
+        assert!(end.ended() && !end.readable());
+    }
+
+    #[test]
+    fn a_buffer_that_is_just_full_says_nothing_of_the_end() {
+        let mut end = told(b"four", EpollFlags::EPOLLRDHUP);
+        let mut buffer = [0; 4];
+        assert_eq!(end.read(&mut buffer).unwrap(), Moved::Bytes(4));
+        assert!(!end.ended() && end.readable());
+        assert_eq!(end.read(&mut buffer).unwrap(), Moved::End);
+        assert!(end.ended() && !end.readable());
+    }
+
+    #[test]
+    fn only_a_read_tells_behind_urgent_data_or_a_broken_connection() {
+        let gone = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+        for events in [EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI, gone] {
+            let mut end = told(b"four", events);
+            let mut buffer = [0; 5];
+            assert_eq!(end.read(&mut buffer).unwrap(), Moved::Bytes(4));
+            assert!(!end.ended() && end.readable(), "{events:?}");
+            assert_eq!(end.read(&mut buffer).unwrap(), Moved::End);
+            assert!(end.ended());
+        }
     }
 }

@@ -29,8 +29,14 @@ pub struct KernelPipe {
 impl KernelPipe {
     /// A new, empty pipe.
     pub fn new() -> io::Result<Self> {
+        Self::of(CAPACITY)
+    }
+
+    /// One that holds so many bytes, or what the kernel gives instead: beyond a limit for each user
+    /// it refuses (fs.pipe-user-pages-soft, pipe(7)).
+    pub fn of(capacity: usize) -> io::Result<Self> {
         let (read, write) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
-        if let Ok(size) = i32::try_from(CAPACITY) {
+        if let Ok(size) = i32::try_from(capacity) {
             // Without it the pipe is smaller, not broken.
             let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(size));
         }

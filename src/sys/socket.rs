@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::sys::socket::{SockaddrIn6, getsockname, setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, SockaddrIn6, getsockname, recv, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::sys::option;
@@ -35,6 +35,8 @@ pub fn listener(port: u16, saves_syn: bool) -> io::Result<OwnedFd> {
         option::save_syn(&socket)?;
     }
     urgent_in_line(&socket)?;
+    // Accepted sockets take it over.
+    no_delay(&socket)?;
     socket.bind(&SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0).into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -87,10 +89,16 @@ fn urgent_in_line(socket: &Socket) -> io::Result<()> {
 /// the port to the kernel, which chooses it at connect so that ports may repeat between
 /// destinations. The connection is not there yet when this returns: wait until it is writable,
 /// then ask [`take_error`].
+///
+/// `at_once` says that there are bytes to send as soon as it is: the acknowledgement that ends the
+/// handshake then travels with them (`tcp_rcv_synsent_state_process`, net/ipv4/tcp_input.c),
+/// instead of in a packet of its own. Where that is not so, a server that speaks first would wait
+/// for it.
 pub fn next_segment(
     source: SocketAddrV6,
     destination: SocketAddrV6,
     routing_header: Option<&[u8]>,
+    at_once: bool,
 ) -> io::Result<OwnedFd> {
     let socket = Socket::new(
         Domain::IPV6,
@@ -107,12 +115,22 @@ pub fn next_segment(
     if source.port() == 0 {
         setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
     }
+    if at_once {
+        // Only a packet is lost without.
+        let _ = socket.set_tcp_quickack(false);
+    }
     socket.bind(&SockAddr::from(source))?;
     match socket.connect(&SockAddr::from(destination)) {
         Ok(()) => Ok(socket.into()),
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(socket.into()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether bytes have arrived that nobody has read.
+pub fn has_bytes(socket: impl AsFd) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    recv(socket.as_fd().as_raw_fd(), &mut [0], flags).is_ok_and(|n| n > 0)
 }
 
 /// The error that ended a connection or its attempt; `None` when there is none (`SO_ERROR`).
@@ -160,7 +178,7 @@ mod tests {
             panic!("not IPv6")
         };
         let source = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0);
-        match next_segment(source, closed, None) {
+        match next_segment(source, closed, None, false) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
             Ok(socket) => {

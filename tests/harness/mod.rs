@@ -24,6 +24,7 @@ pub mod sight;
 pub mod status;
 pub mod talk;
 pub mod text;
+pub mod wire;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};

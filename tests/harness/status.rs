@@ -9,6 +9,10 @@ use serde_json::Value;
 use super::proxy::Proxy;
 use super::wait_for;
 
+/// The most that is copied of a direction though no function wants it: 64 KiB, to which the last
+/// read of them may add nearly as much.
+pub const COPIED: u64 = 2 * 65_536;
+
 /// One `status --json`.
 #[derive(Debug)]
 pub struct Status(pub Value);
@@ -124,4 +128,17 @@ pub fn ticks(proxy: &Proxy) -> u64 {
 
 fn proc(proxy: &Proxy, file: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{}/{file}", proxy.pid()))
+}
+
+/// The states of its threads, as proc_pid_stat(5) names them.
+pub fn threads(proxy: &Proxy) -> Vec<char> {
+    let folder = format!("/proc/{}/task", proxy.pid());
+    let state = |entry: fs::DirEntry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap();
+        // Behind the name, which may hold anything.
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        rest.chars().next().unwrap()
+    };
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| state(entry.unwrap())).collect()
 }

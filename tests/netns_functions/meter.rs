@@ -10,7 +10,7 @@ use srv6pipes::demo::workdir::Workdir;
 use crate::harness::ended::to_end;
 use crate::harness::peer::{Habit, Server, assert_reset_soon, connect};
 use crate::harness::proxy::{Proxy, function_config};
-use crate::harness::status::{Status, counted};
+use crate::harness::status::{COPIED, Status, counted};
 use crate::harness::talk::Talk;
 use crate::harness::{PREFIX, lab, wait_for};
 use crate::readme::example;
@@ -120,7 +120,8 @@ fn clients_and_servers_are_counted_and_the_kernel_moves_every_byte() {
             assert_counts(&status, label, &[("flows", 0), ("downstream_bytes", 0)]);
         }
         let all = sent + sent_too + received + received_too;
-        assert_eq!(status.counter("spliced_bytes"), all);
+        let copied = all - status.counter("spliced_bytes");
+        assert!(copied <= 8 * COPIED, "{copied}");
         assert_eq!(status.function(METER, "in_bytes"), 0);
     }
 }

@@ -17,7 +17,7 @@ use srv6pipes::demo::workdir::Workdir;
 use crate::harness::ended::to_end;
 use crate::harness::peer::{Habit, Server, connect, exchange};
 use crate::harness::proxy::{Proxy, function_config};
-use crate::harness::status::counted;
+use crate::harness::status::{COPIED, counted};
 use crate::harness::{PREFIX, lab, noise, wait_for};
 use crate::own::{counts, own};
 use crate::readme::example;
@@ -269,7 +269,7 @@ fn after_snap_bytes_the_kernel_moves_the_rest() {
     let stream = connect(lab.client(), server.address()).unwrap();
     assert!(exchange(&stream, &bytes).unwrap() == bytes);
     let status = counted(&proxy, &[("finished_flows", 1), ("live_flows", 0)]);
-    assert!(status.counter("spliced_bytes") > 6_000_000 - 2 * 65536 - 2000);
+    assert!(status.counter("spliced_bytes") > 6_000_000 - 2 * COPIED - 2000);
     counts(&proxy, 1, &[("recorded_bytes", "", 2000)]);
     proxy.stop();
     let file = &files(&folder)[0];

@@ -4,10 +4,15 @@ use crate::proxy::chunk::Slot;
 use crate::proxy::pipe::{Failure, Pipe, Pools, Pumped};
 use crate::sys::end::{End, Moved};
 
+/// Bytes of a direction that are copied first, though no function wants them: below that the
+/// calls that splice takes cost more than the copying (docs/performance.md).
+pub(super) const COPIED: u64 = 65_536;
+
 impl Pipe {
     /// Whether the kernel moves the bytes, or still has some that it began to move.
     pub(super) fn splices(&self) -> bool {
-        self.kernel.is_some() || (self.can_splice && !self.discarding && self.untouched())
+        self.kernel.is_some()
+            || (self.read >= COPIED && self.can_splice && !self.discarding && self.untouched())
     }
 
     /// No function wants the bytes, and none of them waits here.
@@ -24,7 +29,7 @@ impl Pipe {
     ) -> Result<Option<Pumped>, Failure> {
         let mut kernel = match self.kernel.take() {
             Some(kernel) => kernel,
-            None if self.ended[0] => return self.finish(sink).map(Some),
+            None if self.ended[0] => return self.finish(source, sink).map(Some),
             None if !source.readable() => return Ok(Some(Pumped::Waiting)),
             None => match pools.pipes.take() {
                 Ok(kernel) => kernel,
@@ -52,7 +57,7 @@ impl Pipe {
             if self.ended[0] || !source.readable() || self.turn == 0 {
                 pools.pipes.give(kernel);
                 return match (self.ended[0], self.turn) {
-                    (true, _) => self.finish(sink).map(Some),
+                    (true, _) => self.finish(source, sink).map(Some),
                     (false, 0) => Ok(Some(Pumped::TurnOver)),
                     (false, _) => Ok(Some(Pumped::Waiting)),
                 };

@@ -2,6 +2,7 @@
 //! end of the stream with bytes still waiting.
 
 mod first;
+mod splicing;
 mod waiting;
 
 use std::net::Shutdown;
@@ -9,6 +10,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::epoll::EpollFlags;
 
+use super::splice::COPIED;
 use super::*;
 use crate::proxy::bench::{Body, chain, copies, copy, noise, offer, pair, records, say, take};
 use crate::vnf::Verdict;
@@ -75,6 +77,15 @@ impl Bench {
     }
 }
 
+/// All was spliced but the beginning: what functions wanted and what is copied anyway, with what
+/// the last read of that brought.
+fn assert_rest_spliced(bench: &Bench, wanted: u64) {
+    let copied = bench.pipe.written - bench.pipe.spliced;
+    let read = WINDOW as u64;
+    let least = COPIED.max(wanted);
+    assert!((least..least + read).contains(&copied), "{copied} copied");
+}
+
 #[test]
 fn every_byte_arrives_however_the_sink_takes_them() {
     let bytes = noise(300_000);
@@ -85,8 +96,10 @@ fn every_byte_arrives_however_the_sink_takes_them() {
             assert!(arrived == bytes, "{functions} functions, {gulp} at a time");
             let moved = (bench.pipe.read, bench.pipe.written);
             assert_eq!(moved, (300_000, 300_000));
-            let spliced = if functions == 0 { 300_000 } else { 0 };
-            assert_eq!(bench.pipe.spliced, spliced);
+            match functions {
+                0 => assert_rest_spliced(&bench, 0),
+                _ => assert_eq!(bench.pipe.spliced, 0),
+            }
         }
     }
 }
@@ -261,9 +274,7 @@ fn what_comes_after_pass_goes_by_splice_and_in_order() {
         let arrived = bench.carry(&bytes, 777).unwrap();
         let turned: Vec<u8> = bytes[..1000].iter().map(|b| !b).collect();
         assert!(arrived[..1000] == turned && arrived[1000..] == bytes[1000..]);
-        // All but what the first reads brought, however slow the sink is.
-        let spliced = bench.pipe.spliced;
-        assert!(spliced >= 200_000 - 65536, "{spliced}");
+        assert_rest_spliced(&bench, 1000);
     }
 }
 
@@ -280,27 +291,6 @@ fn who_passes_leaves_the_next_one_its_record() {
     let bytes = noise(150_000);
     let arrived = Bench::new([head, records(30_000)]).carry(&bytes, 5000);
     assert!(arrived.unwrap() == bytes);
-}
-
-#[test]
-fn bytes_in_the_kernels_pipe_leave_before_the_end() {
-    let mut bench = Bench::new([]);
-    let bytes = noise(100_000);
-    let sent = offer(&bench.client, &bytes);
-    while offer(&bench.client, &bytes) > 0 || bench.pipe.read == 0 {
-        bench.pump().unwrap();
-    }
-    bench.client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(bench.pump().unwrap(), Pumped::Waiting);
-    let read = bench.pipe.read;
-    assert!(read > bench.pipe.written, "the sink is full");
-    let mut arrived = Vec::new();
-    while !take(&bench.server, 2000, &mut arrived) {
-        bench.pump().unwrap();
-    }
-    assert_eq!(bench.pipe.written, bench.pipe.read);
-    assert_eq!(arrived.len() as u64, bench.pipe.read);
-    assert!(arrived[..sent] == bytes[..sent]);
 }
 
 #[test]
@@ -321,27 +311,4 @@ fn a_closed_direction_delivers_what_was_produced_and_what_passed() {
     let mut arrived = Vec::new();
     assert!(take(&bench.server, 100, &mut arrived));
     assert_eq!(arrived, b"ok");
-
-    // The same function, closing from the other direction while this one is spliced and stuck.
-    let passes: Body = Box::new(|_, _, _, _| say(0, 0, Verdict::Pass));
-    let mut bench = Bench::new([passes]);
-    let bytes = noise(100_000);
-    let mut sent = 0;
-    loop {
-        let n = offer(&bench.client, &bytes[sent..]);
-        sent += n;
-        let before = bench.pipe.read;
-        bench.pump().unwrap();
-        if n == 0 && bench.pipe.read == before {
-            break;
-        }
-    }
-    let read = usize::try_from(bench.pipe.read).unwrap();
-    assert!(bench.pipe.read > bench.pipe.written, "the sink is full");
-    bench.pipe.close(0, &mut bench.pools);
-    let mut arrived = Vec::new();
-    while !take(&bench.server, 1000, &mut arrived) {
-        bench.pump().unwrap();
-    }
-    assert!(arrived == bytes[..read]);
 }

@@ -39,7 +39,7 @@ impl Session {
         };
         // The next one may be for the same server, by another segment, and is to have this port.
         self.outbound.give_up();
-        match connect::begin_again(course, error, own, counters) {
+        match connect::begin_again(course, false, error, own, counters) {
             Ok(outbound) => {
                 self.outbound = End::new(outbound);
                 self.server = course.itinerary.server;

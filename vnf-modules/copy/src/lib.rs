@@ -1,4 +1,4 @@
-//! The stock function `copy`: the bytes go on as they came, moved by the kernel from the first on.
+//! The stock function `copy`: the bytes go on as they came, and it is never called for them.
 //!
 //! What the thesis measures in section 3.5.1: the cost of the proxy without that of a function.
 #![deny(unsafe_code)]
