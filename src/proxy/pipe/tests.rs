@@ -312,3 +312,25 @@ fn a_closed_direction_delivers_what_was_produced_and_what_passed() {
     assert!(take(&bench.server, 100, &mut arrived));
     assert_eq!(arrived, b"ok");
 }
+
+#[test]
+fn the_last_end_of_a_flow_is_left_to_closing_only_if_nobody_speaks_any_more() {
+    for silent in [true, false] {
+        let mut bench = Bench::new([copies()]);
+        if silent {
+            bench.server.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(bench.sink.read(&mut [0; 8]).unwrap(), Moved::End);
+        }
+        bench.pipe.is_last(true);
+        offer(&bench.client, b"last words");
+        bench.client.shutdown(Shutdown::Write).unwrap();
+        bench.source.note(EpollFlags::EPOLLRDHUP);
+        assert_eq!(bench.pump().unwrap(), Pumped::Finished);
+        let mut arrived = Vec::new();
+        assert_eq!(take(&bench.server, 100, &mut arrived), !silent);
+        assert_eq!(arrived, b"last words");
+        let Bench { server, sink, .. } = bench;
+        drop(sink);
+        assert!(take(&server, 100, &mut arrived));
+    }
+}
