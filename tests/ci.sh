@@ -14,10 +14,14 @@ export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
 
 job_fmt() {
     cargo fmt --all --check
+    # No part of the workspace, so that it can be copied out of it.
+    rustfmt --check --edition 2024 vnf-modules/template-rust/src/lib.rs
 }
 
 job_clippy() {
     cargo clippy --locked --workspace --all-targets -- -D warnings
+    cargo clippy --offline --manifest-path vnf-modules/template-rust/Cargo.toml \
+        --target-dir "$target/template" --all-targets -- -D warnings
 }
 
 job_doc() {

@@ -112,10 +112,10 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), Error> {
     let inverse = ready.next().zip(options.inverse.as_ref());
     let inverse = inverse.map(|(ready, named)| (ready, named.argument));
     let mut bench = Bench::new((ours, function.argument), inverse)?;
-    bench.arrange()?.ok_or_else(|| {
+    if !bench.arrange()? {
         let name = options.inverse.as_ref().map(|inverse| inverse.name.clone());
-        Error::NoInverse(name.unwrap_or_default())
-    })?;
+        return Err(Error::NoInverse(name.unwrap_or_default()));
+    }
     let mut table = Table {
         file: options.file.clone(),
         function,

@@ -8,10 +8,12 @@ use crate::modules::{TempDir, compile, copy_rust_modules};
 use crate::program::{Ended, end, program};
 
 fn bench(file: &Path, words: &[&str]) -> Ended {
-    end(
-        program(["bench", "--rounds", "3"]).arg(file).args(words),
-        b"",
-    )
+    let rounds = if words.contains(&"--rounds") {
+        &[][..]
+    } else {
+        &["--rounds", "3"]
+    };
+    end(program(["bench"]).arg(file).args(rounds).args(words), b"")
 }
 
 fn rows(file: &Path, words: &[&str]) -> Vec<Value> {
@@ -92,6 +94,19 @@ fn what_cannot_be_measured_says_so_in_its_row() {
         "{ended:?}"
     );
     assert_eq!((ended.code, ended.stdout.len()), (Some(1), 0));
+}
+
+#[test]
+fn who_waits_is_waited_for_only_if_it_holds_something_up() {
+    let dir = TempDir::new();
+    let module = dir.join("waiting.so");
+    compile("waiting", &module, &["-O2", "-lpthread"]);
+    for function in ["lingers", "asks"] {
+        let measured = rows(&module, &["--function", function, "--rounds", "1"]);
+        measured.iter().for_each(plausible);
+    }
+    let text = bench(&module, &["--function", "paces", "--rounds", "1"]).text();
+    assert_eq!(text.matches("  waits: ").count(), 4, "{text}");
 }
 
 #[test]

@@ -292,7 +292,9 @@ fn the_report_for_programs_has_everything() {
     let known = [
         "passes at once",
         "reads files",
-        "unknown 0xfffffffffffffffc",
+        "speaks first",
+        "fails closed",
+        "unknown 0xfffffffffffffff0",
     ];
     assert_eq!(capabilities, &serde_json::json!(known));
 

@@ -74,11 +74,20 @@ impl Bench {
         })
     }
 
-    /// Puts the inverse where a stream comes through, if there is such a place.
-    pub fn arrange(&mut self) -> Result<Option<()>, Error> {
+    /// Puts the inverse where a stream comes through; whether there is such a place.
+    pub fn arrange(&mut self) -> Result<bool, Error> {
         if self.inverse.is_none() {
-            return Ok(Some(()));
+            return Ok(true);
         }
+        // In the wrong order the function may complain, which is no news.
+        let level = log::max_level();
+        log::set_max_level(log::LevelFilter::Off);
+        let arranged = self.find_order();
+        log::set_max_level(level);
+        arranged
+    }
+
+    fn find_order(&mut self) -> Result<bool, Error> {
         for first in [true, false] {
             self.inverse_first = first;
             let (mut feed, _) = self.flow()?;
@@ -87,13 +96,13 @@ impl Bench {
                 feed.arrive(direction, bytes);
                 feed.end(direction);
             }
-            let went = self.carry(&mut feed);
+            let went = self.carry(&mut feed, true);
             let out = BOTH.map(|direction| feed.take(direction));
             if went.is_ok() && out == streams {
-                return Ok(Some(()));
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// A flow, and which of its places is the function's.
@@ -152,7 +161,7 @@ impl Bench {
             };
             round.bytes += window.len();
             feed.arrive(direction, window);
-            match self.carry(&mut feed) {
+            match self.carry(&mut feed, false) {
                 Ok(()) => {}
                 Err(Error::Over(over)) => {
                     let read = round.bytes;
@@ -176,14 +185,15 @@ impl Bench {
             }
         }
         feed.end(direction);
-        self.carry(&mut feed)?;
+        self.carry(&mut feed, true)?;
         round.spent = feed.spent(place);
         round.clock = round.spent + (self.waited - waited);
         Ok(round)
     }
 
-    /// Makes all calls, waiting where the functions want to as long as something waits to go in.
-    fn carry(&mut self, feed: &mut Feed) -> Result<(), Error> {
+    /// Makes all calls, waiting where the functions want to, until more may come in or, at the end,
+    /// until nothing waits.
+    fn carry(&mut self, feed: &mut Feed, end: bool) -> Result<(), Error> {
         let mut late = Instant::now() + PATIENCE;
         loop {
             match feed.step(&mut self.desk) {
@@ -202,6 +212,9 @@ impl Bench {
             let Some(due) = feed.due() else {
                 return Ok(());
             };
+            if !end && BOTH.iter().all(|&direction| feed.wants(direction)) {
+                return Ok(());
+            }
             if Instant::now() > late {
                 return Err(Error::Broke(What::Waits(PATIENCE)));
             }
