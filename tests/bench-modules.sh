@@ -22,15 +22,14 @@ row() {
             if ($7 == "waits:") cells = cells " (waits)"
             next
         }
-        { note = $0; sub(/^ *[a-z]+ +upstream +/, "", note); cells = cells " | " note " | " }
+        { note = $0; sub(/^ *[a-z]+ +upstream +/, "", note); sub(/ within .*/, "", note)
+            cells = cells " | " note " |" }
         END { print "| `" name "`" cells " |" }'
 }
 
 table() {
-    local model
+    local model beside
     model=$(awk -F ': *' '/^(model name|Model|Hardware)/ { print $2; exit }' /proc/cpuinfo)
-    echo "Measured $(date -I) on one core of $(nproc): ${model:-$(uname -m)}, Linux $(uname -r | cut -d- -f1)."
-    echo
     echo "| function | text, MB/s | of \`copy\` | random, MB/s | of \`copy\` |"
     echo "|---|---|---|---|---|"
     local module function words
@@ -46,9 +45,15 @@ table() {
         echo "$name" >&2
         # Words are split at blanks; none has one inside.
         # shellcheck disable=SC2086
-        "$folder/srv6pipes" module bench "$folder/lib$module.so" --function "$function" $words |
-            row "$name"
+        "$folder/srv6pipes" module bench "$folder/lib$module.so" --function "$function" $words \
+            >"$scratch/bench"
+        row "$name" <"$scratch/bench"
+        [[ -n ${beside-} ]] || beside=$(sed -n '/^a function that only copies/p' "$scratch/bench")
     done <tests/stock-functions.list
+    echo
+    echo "$(date -I), one core of $(nproc), ${model:-$(uname -m)}, Linux $(uname -r | cut -d- -f1); $beside, both in"
+    echo "the cache. *passes*: within the first 64 KiB; from there on the kernel moves the bytes. *waits*: it works less than it"
+    echo "waits, for the time to come or for its program. \`record\` passes on what its disk cannot take, without keeping it."
 }
 
 table | tee "$scratch/table"

@@ -19,6 +19,7 @@ use srv6pipes_vnf::abi::{MAX_WINDOW, MIN_ROOM};
 
 use crate::module::desk::{Desk, ROOM};
 use crate::module::feed::lane::{Lane, State};
+use crate::module::stopwatch::{Lap, Stopwatch};
 use crate::module::watched::Spawned;
 use crate::vnf::{Broken, Direction, Transform, Verdict};
 
@@ -80,7 +81,7 @@ struct Place {
     /// Bytes of room each call has; after a call that did nothing, the next has [`MIN_ROOM`].
     room: usize,
     /// What its calls took.
-    spent: Duration,
+    spent: Stopwatch,
 }
 
 /// The flow. Dropping it is `func_despawn`.
@@ -111,7 +112,7 @@ impl Feed {
                 transform,
                 id,
                 room: room.clamp(1, ROOM),
-                spent: Duration::ZERO,
+                spent: Stopwatch::default(),
             })
             .collect();
         let lane = |place: &Place| Lane::new(place.transform.speaks_first());
@@ -197,7 +198,7 @@ impl Feed {
 
     /// What the calls of the function at a place took.
     pub fn spent(&self, place: usize) -> Duration {
-        self.places[place].spent
+        self.places[place].spent.total()
     }
 
     /// Makes one call that can be made; whether there was one.
@@ -286,10 +287,7 @@ impl Feed {
         };
         let end = lane.ended() && lane.waiting() <= MAX_WINDOW;
         let (input, output) = desk.lay(lane.offer(), room).map_err(Fault::Memory)?;
-        let began = Instant::now();
-        let answer = place.transform.process(direction, input, output, end);
-        let now = Instant::now();
-        place.spent += now - began;
+        let (answer, lap) = Lap::of(|| place.transform.process(direction, input, output, end));
         let progress = match answer {
             Ok(progress) => progress,
             Err(Broken::Failed) => {
@@ -302,13 +300,15 @@ impl Feed {
         produced.clear();
         produced.extend_from_slice(&output[..progress.produced]);
         lane.consume(progress.consumed);
-        self.moved += progress.consumed + progress.produced;
-        let moved = progress.consumed > 0 || progress.produced > 0;
+        let bytes = progress.consumed + progress.produced;
+        place.spent.add(lap, bytes);
+        self.moved += bytes;
+        let moved = bytes > 0;
         let cramped = room - progress.produced < MIN_ROOM;
         lane.idle = !moved;
         match progress.verdict {
             Verdict::More => lane.more(moved, cramped),
-            Verdict::Wait(ms) => lane.wait(cramped, now, ms),
+            Verdict::Wait(ms) => lane.wait(cramped, Instant::now(), ms),
             Verdict::Pass => lane.state = State::Passes,
             Verdict::Finished => self.cut(direction, nth),
             Verdict::Close => {}

@@ -19,6 +19,7 @@ pub mod feed;
 pub mod open;
 pub mod run;
 mod samples;
+mod stopwatch;
 mod subject;
 mod usage;
 mod verdict;

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 use crate::module::subject::Plan;
 
 /// Memory of our own, bytes: not of files, and not shared.
@@ -29,6 +31,12 @@ pub fn on_processor() -> Option<u64> {
         .split_whitespace()
         .map_while(|word| word.parse::<u64>().ok());
     Some(numbers.next()?.saturating_add(numbers.next()?))
+}
+
+/// How often the kernel has taken the processor from this thread for another one.
+pub fn interruptions() -> libc::c_long {
+    // It fails only for a structure out of memory (getrusage(2)), and ours is on the stack.
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.involuntary_context_switches())
 }
 
 /// What a module may leave behind.

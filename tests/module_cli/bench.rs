@@ -64,7 +64,8 @@ fn every_kind_of_stream_in_both_directions_has_its_numbers() {
         text.starts_with("xor 0.1.0, argument 0x2a: 64 KiB windows, one core"),
         "{text}"
     );
-    assert_eq!(text.lines().count(), 7, "{text}");
+    assert_eq!(text.lines().count(), 8, "{text}");
+    assert!(text.contains("\na function that only copies: "), "{text}");
 }
 
 #[test]

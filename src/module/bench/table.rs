@@ -124,9 +124,17 @@ impl fmt::Display for Table {
         let Named { name, argument, .. } = &self.function;
         writeln!(
             f,
-            "{name} {}, argument {argument:#x}: 64 KiB windows, one core, median (least–most) of {} rounds\n",
+            "{name} {}, argument {argument:#x}: 64 KiB windows, one core, median (least–most) of {} rounds",
             self.version, self.rounds
         )?;
+        if let Some(row) = self.rows.iter().find(|row| row.note.is_none()) {
+            let (copy, memcpy) = (row.copy.median, row.memcpy.median);
+            writeln!(
+                f,
+                "a function that only copies: {copy:.0} MB/s; memcpy: {memcpy:.0} MB/s"
+            )?;
+        }
+        writeln!(f)?;
         writeln!(
             f,
             "  {:<8}{:<12}{:<24}{:>10}{:>10}",
