@@ -22,11 +22,10 @@ pub fn main(module: Module) -> Result<(), Told> {
 fn check(words: Check) -> Result<(), Told> {
     let sample = words.sample.map(read).transpose()?;
     let (argument, options) = (words.argument, words.option);
-    let inverse = words.inverse.map(|name| Named {
-        name,
-        argument: words.inverse_argument.unwrap_or(argument),
-        options: or(words.inverse_option, &options),
-    });
+    let own = (words.inverse_argument, words.inverse_option);
+    let inverse = words
+        .inverse
+        .map(|name| other(name, own, argument, &options));
     let options = check::Options {
         file: words.file,
         function: words.function,
@@ -47,11 +46,8 @@ fn check(words: Check) -> Result<(), Told> {
 
 fn run(words: Run) -> Result<(), Told> {
     let (argument, options) = (words.argument, words.option);
-    let pair = words.pair.map(|name| Named {
-        name,
-        argument: words.pair_argument.unwrap_or(argument),
-        options: or(words.pair_option, &options),
-    });
+    let own = (words.pair_argument, words.pair_option);
+    let pair = words.pair.map(|name| other(name, own, argument, &options));
     let options = run::Options {
         file: words.file,
         function: Choice {
@@ -69,11 +65,10 @@ fn run(words: Run) -> Result<(), Told> {
 fn bench(words: Bench) -> Result<(), Told> {
     let sample = words.sample.map(read).transpose()?;
     let (argument, options) = (words.argument, words.option);
-    let inverse = words.inverse.map(|name| Named {
-        name,
-        argument: words.inverse_argument.unwrap_or(argument),
-        options: or(words.inverse_option, &options),
-    });
+    let own = (words.inverse_argument, words.inverse_option);
+    let inverse = words
+        .inverse
+        .map(|name| other(name, own, argument, &options));
     let options = bench::Options {
         file: words.file,
         function: Choice {
@@ -90,11 +85,21 @@ fn bench(words: Bench) -> Result<(), Told> {
 }
 
 /// What is said of one function holds for its inverse if nothing is said of that.
-fn or(own: Vec<(String, String)>, otherwise: &[(String, String)]) -> Vec<(String, String)> {
-    if own.is_empty() {
-        otherwise.to_vec()
-    } else {
-        own
+fn other(
+    name: String,
+    own: (Option<u32>, Vec<(String, String)>),
+    argument: u32,
+    options: &[(String, String)],
+) -> Named {
+    let (own_argument, own_options) = own;
+    Named {
+        name,
+        argument: own_argument.unwrap_or(argument),
+        options: if own_options.is_empty() {
+            options.to_vec()
+        } else {
+            own_options
+        },
     }
 }
 

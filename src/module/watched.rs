@@ -46,7 +46,7 @@ pub fn spawn(
     let mut watched = Watched {
         inner: None,
         choice: None,
-        report: NOTHING,
+        report: Report::default(),
         began: Instant::now(),
         _sleeper: sleeper,
     };
@@ -108,19 +108,6 @@ pub fn flow(argument: u32) -> FlowInfo {
         ..FlowInfo::detached(argument)
     }
 }
-
-/// A flow that has just begun.
-const NOTHING: Report = Report {
-    last: false,
-    upstream_in: 0,
-    upstream_out: 0,
-    downstream_in: 0,
-    downstream_out: 0,
-    age: Duration::ZERO,
-    client_rtt: None,
-    connect: None,
-    first_byte: None,
-};
 
 impl Watched {
     fn count(&mut self, direction: Direction, progress: &Progress) {

@@ -2,7 +2,6 @@
 //! backwards, as a chain of proxies would.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::model::FunctionFailure;
 use crate::proxy::outcome::Outcome;
@@ -140,14 +139,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.report(&Report {
             last: true,
-            upstream_in: 0,
-            upstream_out: 0,
-            downstream_in: 0,
-            downstream_out: 0,
-            age: Duration::ZERO,
-            client_rtt: None,
-            connect: None,
-            first_byte: None,
+            ..Report::default()
         });
     }
 }

@@ -30,7 +30,7 @@ pub struct OwnAddress {
     socket: Socket,
     /// Each address has one place, by its hash: whether it was asked about, and until when that is
     /// good.
-    strangers: RefCell<Vec<Option<(Ipv6Addr, Instant)>>>,
+    strangers: RefCell<[Option<(Ipv6Addr, Instant)>; REMEMBERED]>,
     hasher: RandomState,
 }
 
@@ -40,7 +40,7 @@ impl OwnAddress {
         let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
         Ok(Self {
             socket,
-            strangers: RefCell::new(vec![None; REMEMBERED]),
+            strangers: RefCell::new([None; REMEMBERED]),
             hasher: RandomState::new(),
         })
     }
@@ -52,9 +52,7 @@ impl OwnAddress {
         let place = usize::try_from(hash % REMEMBERED as u64).unwrap_or(0);
         let now = Instant::now();
         let mut strangers = self.strangers.borrow_mut();
-        let Some(stranger) = strangers.get_mut(place) else {
-            return self.ask(address);
-        };
+        let stranger = &mut strangers[place];
         if stranger.is_some_and(|(known, until)| known == address && now < until) {
             return false;
         }

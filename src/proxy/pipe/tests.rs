@@ -184,10 +184,8 @@ fn a_long_tail_leaves_after_the_stream_has_ended() {
     assert!(bench.carry(&bytes, 3000).unwrap() == bytes);
 }
 
-#[test]
-fn a_slow_sink_stops_the_reading_and_holds_no_more_than_a_chunk_per_slot() {
-    let mut bench = Bench::new([copies(), copies()]);
-    let bytes = noise(2_000_000);
+/// Offers bytes until nothing moves any more; how many the client's end took.
+fn stuff(bench: &mut Bench, bytes: &[u8]) -> usize {
     let mut sent = 0;
     loop {
         let n = offer(&bench.client, &bytes[sent..]);
@@ -195,9 +193,16 @@ fn a_slow_sink_stops_the_reading_and_holds_no_more_than_a_chunk_per_slot() {
         let before = bench.pipe.read;
         assert_eq!(bench.pump().unwrap(), Pumped::Waiting);
         if n == 0 && bench.pipe.read == before {
-            break;
+            return sent;
         }
     }
+}
+
+#[test]
+fn a_slow_sink_stops_the_reading_and_holds_no_more_than_a_chunk_per_slot() {
+    let mut bench = Bench::new([copies(), copies()]);
+    let bytes = noise(2_000_000);
+    let sent = stuff(&mut bench, &bytes);
     let held = bench.pipe.read - bench.pipe.written;
     assert!(held > 0 && held <= 3 * 65536, "{held}");
     assert!(sent < 1_000_000, "{sent}");

@@ -168,8 +168,8 @@ pub enum Routed {
     Ended,
 }
 
-/// What a flow has moved so far, splice included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a flow has moved so far, splice included; by default, that of one that has just begun.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
     /// The flow is over; its `Drop` follows.
     pub last: bool,

@@ -26,16 +26,7 @@ fn spliced() -> Bench {
 /// Fills it until the sink takes no more and bytes are in the kernel's pipe; what was sent.
 fn jam(bench: &mut Bench) -> Vec<u8> {
     let bytes = noise(1_000_000);
-    let mut sent = 0;
-    loop {
-        let n = offer(&bench.client, &bytes[sent..]);
-        sent += n;
-        let before = bench.pipe.read;
-        assert_eq!(bench.pump().unwrap(), Pumped::Waiting);
-        if n == 0 && bench.pipe.read == before {
-            break;
-        }
-    }
+    let sent = stuff(bench, &bytes);
     assert!(bench.pipe.kernel.is_some(), "bytes are in the pipe");
     assert!(bench.pipe.read > bench.pipe.written, "the sink is full");
     bytes[..sent].to_vec()

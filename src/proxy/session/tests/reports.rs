@@ -40,17 +40,13 @@ fn meter() -> (Arc<Mutex<Vec<Report>>>, Stage) {
     (told, stage(9, Box::new(meter)))
 }
 
-const NOTHING: Report = Report {
-    last: true,
-    upstream_in: 0,
-    upstream_out: 0,
-    downstream_in: 0,
-    downstream_out: 0,
-    age: Duration::ZERO,
-    client_rtt: None,
-    connect: None,
-    first_byte: None,
-};
+/// The end of a flow that moved nothing.
+fn nothing() -> Report {
+    Report {
+        last: true,
+        ..Report::default()
+    }
+}
 
 #[test]
 fn reports_have_what_moved_and_how_long_it_took() {
@@ -67,7 +63,7 @@ fn reports_have_what_moved_and_how_long_it_took() {
     let mut expected = Report {
         last: false,
         age: 10 * MS,
-        ..NOTHING
+        ..Report::default()
     };
     assert_eq!(report(&mut bench), expected);
     bench.now += 5 * MS;
@@ -117,13 +113,17 @@ fn the_last_report_comes_however_the_flow_ends() {
         let mut bench = Bench::with(Chain::new(vec![stage]), Some(IDLE));
         let session = bench.session.take().unwrap();
         session.close(&outcome, bench.began + MS, &mut bench.pools);
-        let expected = Report { age: MS, ..NOTHING };
+        let expected = Report {
+            age: MS,
+            last: true,
+            ..Report::default()
+        };
         assert_eq!(*told.lock().unwrap(), [expected], "{outcome}");
     }
     // Spawned, but no flow came of it.
     let (told, stage) = meter();
     drop(Chain::new(vec![stage]));
-    assert_eq!(*told.lock().unwrap(), [NOTHING]);
+    assert_eq!(*told.lock().unwrap(), [nothing()]);
 }
 
 #[test]

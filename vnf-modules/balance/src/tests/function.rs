@@ -1,7 +1,5 @@
 //! The function as the host calls it.
 
-use std::time::Duration;
-
 use srv6pipes_vnf::{
     Direction, Flow, FlowInfo, Function, Progress, Reason, Report, Route, Routed, Setup,
 };
@@ -111,12 +109,7 @@ fn report(bytes: u64, last: bool) -> Report {
         last,
         upstream_in: bytes,
         upstream_out: bytes,
-        downstream_in: 0,
-        downstream_out: 0,
-        age: Duration::ZERO,
-        client_rtt: None,
-        connect: None,
-        first_byte: None,
+        ..Report::default()
     }
 }
 
