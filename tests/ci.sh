@@ -106,6 +106,16 @@ job_test() {
             passed, ignored, skipped }' "$log"
 }
 
+# Not part of `all`: 256 MiB byte by byte through each function that another one undoes, over the network
+# and in one process. Half an hour.
+job_long() {
+    tests/deps.sh test
+    job_build
+    # The unoptimised test would need four times as long to write its bytes.
+    cargo test --release --locked --workspace --test netns_functions -- --ignored many_single_bytes
+    tests/long.sh "$target/release"
+}
+
 # The module ABI from both sides: the SDK's glue and the template in C, run by a checker of memory.
 job_valgrind() {
     tests/deps.sh test
