@@ -290,13 +290,14 @@ fn needs_restart(old: &Main, new: &Main) -> Vec<&'static str> {
     .collect()
 }
 
-/// `threads '0'`: two per core, as the thesis found best (section 3.4.4, figure 3.19).
+/// `threads '0'`: one per core. The thesis found two best (section 3.4.4, figure 3.19), but here they
+/// cost a sixth of the throughput at 100 KB (docs/performance.md): each wakes for half as much.
 fn workers(main: &Main) -> u16 {
     if main.threads > 0 {
         return main.threads;
     }
     let cores = available_parallelism().map_or(1, |cores| cores.get());
-    u16::try_from(cores).unwrap_or(u16::MAX).saturating_mul(2)
+    u16::try_from(cores).unwrap_or(u16::MAX)
 }
 
 fn name(way: CaptureWay) -> &'static str {

@@ -54,7 +54,7 @@ pub enum PathKind<'a> {
 pub struct Main {
     /// Whether the service starts at boot (read by the init script; `run` obeys it too).
     pub enabled: bool,
-    /// Worker threads; 0 is two per core, as the thesis found best (figure 3.19).
+    /// Worker threads; 0 is one per core.
     pub threads: u16,
     /// How the SRH of a SYN is learnt.
     pub capture: Capture,

@@ -42,7 +42,7 @@ pub struct Pipes {
     pub function: u16,
     /// Its argument.
     pub argument: u32,
-    /// `option threads`; 0 is two per core.
+    /// `option threads`; 0 is one per core.
     pub threads: u16,
 }
 
