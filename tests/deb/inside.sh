@@ -159,7 +159,7 @@ END
         printf "config function\n\toption id '1'\n\toption module 'libxor.so'\n\toption name 'xor'\n"
     }
     configure 1 c1 /var/run/srv6pipes.sock >$config
-    configure 2 p1 /run/p2.sock >/etc/config/p2
+    configure 2 p1 /run/p2.sock | sed "2a option capture 'nfqueue'" >/etc/config/p2
     sed -E -e 's#/usr/bin/srv6pipes (check|run|reload|clean)#& -c /etc/config/p2#' \
         -e 's#^\[Service\]#&\nNetworkNamespacePath=/run/netns/P2#' \
         /usr/lib/systemd/system/srv6pipes.service >/etc/systemd/system/p2.service
@@ -174,6 +174,8 @@ END
         says '"accepted_flows":2' srv6pipes status --json -c "$file"
         says '"in_bytes":800' srv6pipes status --json -c "$file"
     done
+
+    says '"capture":"nfqueue"' srv6pipes status --json -c /etc/config/p2
 
     step "the sandbox holds"
     pid=$(systemctl show --value --property=MainPID srv6pipes)
@@ -228,19 +230,35 @@ END
     says "devise" journal
     configure 1 c1 /var/run/srv6pipes.sock >$config
 
-    step "exec wants more rights, and has them by the drop-in of docs/debian.md"
-    printf "config function\n\toption id '2'\n\toption module 'libexec.so'\n\toption name 'exec'\n\tlist downstream 'cat'\n" >>$config
+    step "exec and record want more rights, and have them by the drop-ins of docs/debian.md"
+    cat >>$config <<END
+config function
+	option id '2'
+	option module 'libexec.so'
+	option name 'exec'
+	list downstream 'cat'
+config function
+	option id '3'
+	option module 'librecord.so'
+	option name 'record'
+	option folder '/var/lib/srv6pipes'
+END
+    mkdir -m 700 /var/lib/srv6pipes
     does_not_start "without the rights of exec"
     says "CAP_SETUID" journal
     mkdir /etc/systemd/system/srv6pipes.service.d
-    printf '[Service]\nCapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL\n' \
-        >/etc/systemd/system/srv6pipes.service.d/exec.conf
+    for line in 'CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL' 'ReadWritePaths=/var/lib/srv6pipes'; do
+        grep -qF "\`$line\`" /share/debian.md || fail "docs/debian.md does not have $line"
+        printf '[Service]\n%s\n' "$line" >"/etc/systemd/system/srv6pipes.service.d/${line%%=*}.conf"
+    done
     systemctl daemon-reload
     systemctl start srv6pipes
-    steer fd00:99:1::2:0:0
+    steer fd00:99:1::2:0:0,fd00:99:1::3:0:0
     fetch
-    says '"ended_children"' srv6pipes status --json
-    rm -r /etc/systemd/system/srv6pipes.service.d
+    says '{"label":"","name":"started_children","value":1}' srv6pipes status --json
+    recorded() { (($(cat /var/lib/srv6pipes/*.pcapng | wc -c) > 4000000)); }
+    wait_for recorded
+    rm -r /etc/systemd/system/srv6pipes.service.d /var/lib/srv6pipes
     systemctl daemon-reload
     systemctl stop srv6pipes
 fi

@@ -45,7 +45,7 @@ lintian --allow-root --display-info --fail-on error,warning,info "$first"
 
 # What the view of this machine begins with, and the programs that start in it.
 mkdir "$work/share" "$work/view" "$work/cgroup"
-cp tests/deb/boot.sh tests/deb/inside.sh "$work/share"
+cp tests/deb/boot.sh tests/deb/inside.sh docs/debian.md "$work/share"
 cp "$first" "$work/share/first.deb"
 cp "$newer" "$work/share/newer.deb"
 enter=(unshare --mount --pid --fork --kill-child --net --uts --ipc)
