@@ -87,6 +87,13 @@ job_docs() {
     tests/docs.sh "$target/release"
 }
 
+# The Debian package: made, installed, run by systemd, upgraded and purged.
+job_deb() {
+    tests/deps.sh test
+    job_build
+    tests/deb/run.sh "$target/release"
+}
+
 # What each stock function costs; WRITE=1 puts the table into vnf-modules/README.md.
 job_bench_modules() {
     job_build
@@ -154,7 +161,7 @@ job_miri() {
 
 job_all() {
     tests/deps.sh test
-    run fmt clippy doc deny fuzz docs valgrind test
+    run fmt clippy doc deny fuzz docs deb valgrind test
 }
 
 run() {

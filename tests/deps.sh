@@ -7,6 +7,8 @@ set -euo pipefail
 build=(cc:gcc)
 demo=(ip:iproute2 nft:nftables ethtool:ethtool nginx:nginx-light curl:curl sha256sum:coreutils)
 test=("${build[@]}" "${demo[@]}"
+    dpkg-shlibdeps:dpkg-dev lintian:lintian systemd-analyze:systemd man:man-db mandoc:mandoc
+    fish:fish zsh:zsh
     g++:g++ make:make ip6tables:iptables openssl:openssl ps:procps tshark:tshark valgrind:valgrind)
 
 # The stream module comes with a folder of its own; its package has no program.
