@@ -55,6 +55,7 @@ if mount -t cgroup2 cgroup2 "$work/cgroup" 2>"$work/log"; then
 else
     echo "SKIPPED the part of tests/deb that needs systemd: mount cgroup2: $(<"$work/log")"
     "${enter[@]}" tests/deb/boot.sh "$work" bash /share/inside.sh without
+    [[ -z ${CI-} ]] || { echo "and CI is set" >&2; exit 1; }
     exit 0
 fi
 
