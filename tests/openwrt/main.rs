@@ -10,6 +10,7 @@ mod init;
 mod jail;
 mod router;
 mod style;
+mod ubus;
 mod validation;
 
 /// A configuration in the form of `uci export`, for proxy 1: `options` of the main section, and further
