@@ -36,12 +36,11 @@ function ask(word, seconds) {
 		return { error: `make a socket: ${socket.error()}` };
 
 	for (let option in [ socket.SO_RCVTIMEO, socket.SO_SNDTIMEO ])
-		sock.setopt(socket.SOL_SOCKET, option, { tv_sec: seconds, tv_usec: 0 });
+		if (!sock.setopt(socket.SOL_SOCKET, option, { sec: seconds, usec: 0 }))
+			return { error: `set a time limit for the socket: ${socket.error()}` };
 
-	if (!sock.connect({ path })) {
-		sock.close();
+	if (!sock.connect({ path }))
 		return { error: `srv6pipes does not run: nobody answers at ${path} (${socket.error()})` };
-	}
 
 	let silent = { error: `srv6pipes at ${path} does not answer ${word} within ${seconds} s` };
 	let end = time() + seconds;
