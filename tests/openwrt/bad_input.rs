@@ -37,9 +37,9 @@ const NO_TPROXY: &str = r#"#!/bin/sh
 text=$(cat)
 case $text in
 *"tproxy to"*)
-	echo "/dev/stdin:1:1-9: Error: Could not process rule: No such file or directory" >&2
-	exit 1
-	;;
+    echo "/dev/stdin:1:1-9: Error: Could not process rule: No such file or directory" >&2
+    exit 1
+    ;;
 esac
 printf '%s\n' "$text" | exec /usr/sbin/nft.real "$@"
 "#;
