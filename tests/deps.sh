@@ -7,9 +7,10 @@ set -euo pipefail
 build=(cc:gcc)
 demo=(ip:iproute2 nft:nftables ethtool:ethtool nginx:nginx-light curl:curl sha256sum:coreutils)
 test=("${build[@]}" "${demo[@]}"
-    dpkg-shlibdeps:dpkg-dev lintian:lintian systemd-analyze:systemd man:man-db mandoc:mandoc
-    fish:fish zsh:zsh
-    g++:g++ make:make ip6tables:iptables openssl:openssl ps:procps tshark:tshark valgrind:valgrind)
+    busybox:busybox dash:dash dpkg-shlibdeps:dpkg-dev fish:fish g++:g++ ip6tables:iptables
+    lintian:lintian make:make man:man-db mandoc:mandoc openssl:openssl ps:procps
+    shellcheck:shellcheck shfmt:shfmt systemd-analyze:systemd tshark:tshark valgrind:valgrind
+    zsh:zsh)
 
 # The stream module comes with a folder of its own; its package has no program.
 bench=("${demo[@]}" cc:gcc wrk:wrk haproxy:haproxy)

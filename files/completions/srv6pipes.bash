@@ -46,7 +46,7 @@ _srv6pipes() {
             run | clean | reload) words='-c --config --help' ;;
             check) words='-c --config --enabled --help' ;;
             status | flows) words='-c --config --json --help' ;;
-            doctor) words='--help' ;;
+            doctor) words='--json --help' ;;
             demo) words='--modules --function --help' ;;
             'module check') words='--function --argument --option --inverse --inverse-argument
                 --inverse-option --sample --case --patience --json --help' ;;

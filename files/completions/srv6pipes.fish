@@ -34,7 +34,7 @@ complete -c srv6pipes -n '__srv6pipes_at' -a module -d 'for people who write mod
 for command in run check clean status flows reload
     complete -c srv6pipes -n "__srv6pipes_in $command" -s c -l config -rF -d 'configuration file'
 end
-for command in status flows 'module check' 'module bench'
+for command in status flows doctor 'module check' 'module bench'
     complete -c srv6pipes -n "__srv6pipes_in $command" -l json -d 'one JSON document'
 end
 complete -c srv6pipes -n '__srv6pipes_in check' -l enabled -d 'no plan; 3 if it shall not run'
