@@ -1,0 +1,45 @@
+//! The scripts that go to a router, and those that make packages, before anybody runs them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::files::{below, root, text};
+use crate::modules::run;
+
+/// The shell scripts below these folders.
+fn scripts(folders: &[&str]) -> Vec<PathBuf> {
+    let files = folders
+        .iter()
+        .flat_map(|folder| below(&root().join(folder)));
+    files
+        .filter(|path| {
+            let text = text(path);
+            let first = text.lines().next().unwrap_or_default();
+            first.starts_with("#!/bin/sh") || first.starts_with("#!/usr/bin/env bash")
+        })
+        .collect()
+}
+
+#[test]
+fn shellcheck_finds_nothing() {
+    let scripts = scripts(&["openwrt", "cross", "files", "tests/packaging"]);
+    assert!(scripts.len() >= 3, "{scripts:?}");
+    for script in scripts {
+        let mut command = Command::new("shellcheck");
+        // rc.common is what such a script is run by.
+        if text(&script).starts_with("#!/bin/sh /etc/rc.common") {
+            command.args(["--shell", "dash"]);
+        }
+        run(command.arg(script));
+    }
+}
+
+/// As the feed's CI formats what ends up in a router.
+#[test]
+fn shfmt_changes_nothing() {
+    let mut scripts = scripts(&["openwrt", "files"]);
+    scripts.push(root().join("cross/unpack.sh"));
+    for script in scripts {
+        run(Command::new("shfmt").args(["-d", "-sr", "-s"]).arg(script));
+    }
+}
