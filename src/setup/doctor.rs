@@ -71,7 +71,7 @@ struct Feature {
 }
 
 /// Nothing to install: it is a privilege, a setting, or part of every kernel of that system.
-const BUILT_IN: &str = "-";
+pub const BUILT_IN: &str = "-";
 const KERNEL: &str = "linux-image";
 
 impl Feature {

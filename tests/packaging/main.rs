@@ -2,7 +2,6 @@
 //! GNU make, and what cross/unpack.sh does with them by opkg's rules.
 
 #[path = "../files/mod.rs"]
-#[allow(dead_code, reason = "the packages are no Rust")]
 mod files;
 #[path = "../harness/mod.rs"]
 mod harness;
