@@ -63,7 +63,8 @@ check_tar() {
 			name = $0
 			sub(/^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +/, "", name)
 			sub(/ -> .*/, "", name)
-			if ($1 !~ /^[-dl]/) bad("is neither file, folder nor symbolic link")
+			# busybox shows a hard link as a file with an arrow.
+			if ($1 !~ /^[-dl]/ || $1 ~ /^-/ && / -> /) bad("is neither file, folder nor symbolic link")
 			if ($2 != "0/0") bad("belongs to " $2 ", not to 0/0")
 			if (name !~ /^\.\//) bad("does not begin with ./")
 			if (("/" name "/") ~ /\/\.\.\//) bad("leads out of the archive")
@@ -290,7 +291,7 @@ install() {
 	done
 	{
 		echo "Package: $name"
-		sed -n '/^\(Version\|Depends\|Provides\|Architecture\):/p' "$work/control/control"
+		sed -nE '/^(Version|Depends|Provides|Architecture):/p' "$work/control/control"
 		echo "Status: install user installed"
 	} > "$work/stanza"
 	[ ! -s "$work/conffiles" ] || echo "Conffiles:" >> "$work/stanza"

@@ -88,7 +88,8 @@ const CASES: &[(&str, &str)] = &[
     ("DATA=--transform=s,^./,,", "does not begin with ./"),
     (
         "DATA=--transform=s,^./etc/config/srv6pipes,./../srv6pipes, ",
-        "leads out of the archive",
+        // Of such a path busybox shows the end only.
+        "does not begin with ./",
     ),
     (
         "DATA='--transform=s,30-srv6pipes.nft,x, --transform=s,chain-pre/input,chain-pre/output,'",

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::files::root;
 use crate::modules::{TempDir, run};
 use crate::recipe::{file_name, ipk, package, refused, unpack};
 
@@ -257,7 +258,7 @@ fn what_does_not_fit_leaves_nothing_behind() {
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", script, "sh"])
         .arg(target.dir.path())
-        .arg(unpack().get_program())
+        .arg(root().join("cross/unpack.sh"))
         .arg(dir.join("to").join(file_name("srv6pipes")))
         .output()
         .unwrap();

@@ -114,9 +114,27 @@ pub fn file_name(name: &str) -> String {
     format!("{name}_{}_{ARCH}.ipk", variable("VERSION"))
 }
 
-/// `cross/unpack.sh` with these words.
+/// `cross/unpack.sh`, by busybox and nothing else, as on a router.
 pub fn unpack() -> Command {
-    Command::new(root().join("cross/unpack.sh"))
+    let mut command = Command::new(applets().join("sh"));
+    command
+        .arg(root().join("cross/unpack.sh"))
+        .env("PATH", applets());
+    command
+}
+
+/// The folder with busybox's programs.
+pub fn applets() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("applets");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        run(Command::new("busybox")
+            .args(["--install", "-s"])
+            .arg(&folder));
+        folder
+    })
 }
 
 /// Runs a command that must fail; what it says then.
