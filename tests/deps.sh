@@ -8,7 +8,7 @@ build=(cc:gcc)
 demo=(ip:iproute2 nft:nftables ethtool:ethtool nginx:nginx-light curl:curl sha256sum:coreutils)
 test=("${build[@]}" "${demo[@]}"
     busybox:busybox dash:dash dpkg-shlibdeps:dpkg-dev fish:fish g++:g++ ip6tables:iptables
-    lintian:lintian make:make man:man-db mandoc:mandoc openssl:openssl ps:procps
+    lintian:lintian make:make man:man-db mandoc:mandoc openssl:openssl ps:procps readelf:binutils
     shellcheck:shellcheck shfmt:shfmt systemd-analyze:systemd tshark:tshark valgrind:valgrind
     zsh:zsh)
 

@@ -34,7 +34,7 @@ pub struct Finding {
     pub required: bool,
     /// What needs it.
     pub needed_for: &'static str,
-    /// OpenWrt's package that brings it.
+    /// OpenWrt's package that brings it, or several of them.
     pub openwrt: &'static str,
     /// Debian's package that brings it.
     pub debian: &'static str,
@@ -170,7 +170,7 @@ fn firewall(fresh: bool) -> Vec<Finding> {
         Feature::new(
             "xtables NFQUEUE in nft",
             "capture nfqueue without nft queue",
-            "kmod-nft-compat",
+            "kmod-nft-compat kmod-ipt-nfqueue",
         )
         .optional()
         .found(not_tried(fresh, xtables_queue)),
