@@ -68,6 +68,8 @@ pub struct Main {
     pub idle_timeout: Duration,
     /// How long the next segment may take to answer our SYN.
     pub connect_timeout: Duration,
+    /// Whether the kernel's TCP buffers and input queues are enlarged.
+    pub tuning: bool,
     /// TCP port of the transparent listener on `[::1]`.
     pub port: u16,
     /// NFQUEUE number.
