@@ -68,7 +68,8 @@ job_bench() {
     tests/deps.sh bench
     # The modules are part of the workspace's build, not of the bench's.
     job_build
-    local words=(--out "$PWD/$target/bench")
+    # cargo runs it in the workspace, wherever the target folder is.
+    local words=(--out "$(realpath -m "$target/bench")")
     [[ ${QUICK:-} ]] && words+=(--quick)
     [[ ${ONLY:-} ]] && words+=(--only "$ONLY")
     [[ ${FORCE:-} ]] && words+=(--force)

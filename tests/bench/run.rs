@@ -100,7 +100,9 @@ fn main() -> ExitCode {
         };
         if chosen {
             eprintln!("--- {name}");
+            let began = Instant::now();
             done.extend(measure(scope));
+            eprintln!("    {} s", began.elapsed().as_secs());
         }
     }
     if done.is_empty() {

@@ -43,6 +43,7 @@ fn cell(figure: &Figure, s: usize, p: usize) -> String {
 /// Three digits that count.
 pub fn digits(value: f64) -> String {
     match value.abs() {
+        0.0 => "0".to_owned(),
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
         v if v >= 1.0 => format!("{value:.2}"),

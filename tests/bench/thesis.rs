@@ -36,6 +36,7 @@ impl Thesis {
         Some(Figure {
             title: "the thesis".to_owned(),
             unit: numbers.unit,
+            axis: "the thesis, by its text",
             places: numbers.places.iter().map(|p| (*p).to_owned()).collect(),
             series: series.collect(),
             ..Figure::default()

@@ -23,7 +23,7 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         Contender::start("two srv6pipes, xor", Kind::Pipes(Pipes::XOR), &options),
     ];
     let loads = [1000, 100_000, 10_000_000].map(|size| Load::new(size, false));
-    let rounds = if scope.quick { 2 } else { 6 };
+    let rounds = if scope.quick { 2 } else { 4 };
     let samples = rounds::run(&contenders, &loads, rounds);
     vec![Figure {
         name: "chain".to_owned(),

@@ -46,7 +46,7 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         checksum_offload: true,
         ..Options::default()
     };
-    let rounds = if scope.quick { 1 } else { 3 };
+    let rounds = if scope.quick { 1 } else { 2 };
     let contenders = KINDS.map(|(name, kind)| Contender::start(name, kind, &options));
     let mut all: Vec<Vec<Round>> = KINDS.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {

@@ -26,7 +26,7 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         Contender::start_with(name, kind, &options, |lab| shape(lab, GIGABIT)).0
     });
     let sizes = [1000, 100_000, 10_000_000];
-    let rounds = if scope.quick { 1 } else { 3 };
+    let rounds = if scope.quick { 1 } else { 2 };
     let mut all = Vec::new();
     for (suffix, how, kept) in [("", NEW, false), ("-kept", KEPT, true)] {
         let how = format!("links of 1 Gb/s, {how}");

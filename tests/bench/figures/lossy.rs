@@ -87,11 +87,10 @@ fn figure(
             size: *size,
             keep_alive: false,
             connections: 50,
-            seconds: if *size > 1_000_000 { 8 } else { 3 },
+            seconds: if *size > 1_000_000 { 6 } else { 3 },
         })
         .collect();
-    let rounds = if scope.quick { 2 } else { 3 };
-    let samples = rounds::run(&contenders, &loads, rounds);
+    let samples = rounds::run(&contenders, &loads, 2);
     Figure {
         name: name.to_owned(),
         title: title.to_owned(),

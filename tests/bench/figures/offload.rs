@@ -18,7 +18,7 @@ const KINDS: [(&str, Kind); 4] = [
 /// 100 KB and 10 MB.
 pub fn measure(scope: Scope) -> Vec<Figure> {
     let contenders = KINDS.map(|(name, kind)| Contender::start(name, kind, &Options::default()));
-    let rounds = if scope.quick { 1 } else { 3 };
+    let rounds = if scope.quick { 1 } else { 2 };
     let how = format!("without transmit offload, {NEW}");
     let mut loads = loads(&[100_000, 10_000_000], false);
     // The router carries twenty of them a second here.

@@ -33,7 +33,7 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         connections: 20,
         seconds: 2,
     };
-    let rounds = if scope.quick { 3 } else { 5 };
+    let rounds = if scope.quick { 3 } else { 4 };
     let samples = rounds::run(&contenders, &[load], rounds);
     vec![Figure {
         name: "passes".to_owned(),

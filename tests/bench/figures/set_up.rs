@@ -54,7 +54,7 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
             })
             .unzip();
         // Where packets only wait, four clients at once do not meet.
-        let (rounds, connections, clients) = if rtt > 0 { (4, 10, 4) } else { (7, 400, 1) };
+        let (rounds, connections, clients) = if rtt > 0 { (3, 10, 4) } else { (7, 400, 1) };
         figure.places.push(format!("{rtt} ms, median"));
         figure.places.push(format!("{rtt} ms, 99 %"));
         for (c, contender) in contenders.iter().enumerate() {

@@ -38,13 +38,13 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
     if scope.quick {
         return figures("", NEW, &start(QUICK), &loads(few, false), 4);
     }
-    let mut figures = figures("", NEW, &start(ALL), &loads(&SIZES, false), 8);
+    let mut figures = figures("", NEW, &start(ALL), &loads(&SIZES, false), 5);
     figures.extend(self::figures(
         "-kept",
         KEPT,
         &start(QUICK),
         &loads(few, true),
-        4,
+        3,
     ));
     figures
 }

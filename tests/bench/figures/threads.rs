@@ -26,7 +26,7 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         contenders.push(Contender::start(&name, Kind::Pipes(pipes), &options));
     }
     let loads = [1000, 100_000, 10_000_000].map(|size| Load::new(size, false));
-    let rounds = if scope.quick { 3 } else { 5 };
+    let rounds = if scope.quick { 3 } else { 4 };
     let samples = rounds::run(&contenders, &loads, rounds);
     vec![Figure {
         name: "threads".to_owned(),

@@ -34,7 +34,7 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         axis: "round trip",
         ..Figure::default()
     };
-    let rounds = if scope.quick { 1 } else { 3 };
+    let rounds = if scope.quick { 1 } else { 2 };
     for (rtt, seconds) in [(0, 2), (50, 4)] {
         let one_way = Settings {
             delay: Duration::from_micros(rtt * 1000 / 4),
