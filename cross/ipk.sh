@@ -51,7 +51,7 @@ export LC_ALL=C
 # be noticed on the router. The buildroot looks for the latter too (CheckDependencies).
 check() {
     local file=$1 is needs
-    is=$(readelf --file-header "$file" 2>/dev/null | sed -n 's/^ *Machine: *//p')
+    is=$(readelf --file-header "$file" 2>/dev/null | sed -n 's/^ *Machine: *//p' || true)
     [[ $is == "$machine" ]] || fail "$file is for '${is:-no machine}', not for $machine ($target)"
     needs=$(readelf --dynamic "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p' |
         grep -vxE 'libc\.so|libgcc_s\.so\.1' | tr '\n' ' ' || true)

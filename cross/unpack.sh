@@ -63,7 +63,8 @@ check_tar() {
 			name = $0
 			sub(/^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +/, "", name)
 			sub(/ -> .*/, "", name)
-			if ($1 !~ /^[-dl]/) bad("is neither file, folder nor symbolic link")
+			# busybox shows a hard link as a file with an arrow.
+			if ($1 !~ /^[-dl]/ || $1 ~ /^-/ && / -> /) bad("is neither file, folder nor symbolic link")
 			if ($2 != "0/0") bad("belongs to " $2 ", not to 0/0")
 			if (name !~ /^\.\//) bad("does not begin with ./")
 			if (("/" name "/") ~ /\/\.\.\//) bad("leads out of the archive")
@@ -143,7 +144,7 @@ check_scripts() {
 		[ -x "$work/control/$script" ] || fail "$package: its script $script is not executable"
 		[ "$(head -n 1 "$work/control/$script")" = '#!/bin/sh' ] ||
 			fail "$package: its script $script does not begin with #!/bin/sh"
-		sh -n "$work/control/$script" || fail "$package: its script $script has mistakes"
+		why=$(cd "$work/control" && sh -n "$script" 2>&1) || fail "$package: its script has mistakes: $why"
 	done
 	for script in postinst prerm; do
 		grep -q "^default_$script" "$work/control/$script" 2> /dev/null ||
@@ -260,13 +261,13 @@ install() {
 	fi
 	check_depends
 	check_clashes
-	mkdir -p "$info"
-	[ -e "$status" ] || : > "$status"
 
 	# All files first to where none is in the way: a full disk leaves nothing half done.
 	staged=$root/.unpack.$$
 	mkdir "$staged"
 	tar -xf "$work/data.tar" -C "$staged" || fail "cannot unpack $package into ${root:-/}: nothing was changed"
+	mkdir -p "$info"
+	[ -e "$status" ] || : > "$status"
 
 	[ -z "$old" ] || script "$info/$name.prerm" upgrade "$version" ||
 		fail "prerm of the installed $name failed: nothing was changed"
@@ -290,7 +291,7 @@ install() {
 	done
 	{
 		echo "Package: $name"
-		sed -n '/^\(Version\|Depends\|Provides\|Architecture\):/p' "$work/control/control"
+		sed -nE '/^(Version|Depends|Provides|Architecture):/p' "$work/control/control"
 		echo "Status: install user installed"
 	} > "$work/stanza"
 	[ ! -s "$work/conffiles" ] || echo "Conffiles:" >> "$work/stanza"

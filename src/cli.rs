@@ -79,7 +79,11 @@ pub struct Clean {
 /// Say what this kernel offers and lacks, and which package brings it.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "doctor")]
-pub struct Doctor {}
+pub struct Doctor {
+    /// one JSON document
+    #[argh(switch)]
+    pub json: bool,
+}
 
 /// Counters, functions and modules of the running srv6pipes.
 #[derive(FromArgs, Debug)]

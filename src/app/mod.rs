@@ -28,7 +28,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Run(run)) => daemon::run(&run.config),
         Some(Command::Check(words)) => check(&words.config),
         Some(Command::Clean(words)) => clean(&words.config),
-        Some(Command::Doctor(_)) => doctor(),
+        Some(Command::Doctor(words)) => doctor(words.json),
         Some(Command::Status(words)) => {
             ask(&words.config, Request::Status, words.json, print::status)
         }
@@ -100,9 +100,13 @@ fn clean(path: &Path) -> Result<(), Told> {
     }
 }
 
-fn doctor() -> Result<(), Told> {
+fn doctor(json: bool) -> Result<(), Told> {
     let findings = doctor::probe();
-    say(&doctor::table(&findings).to_string())?;
+    if json {
+        say(&format!("{}\n", status::doctor(&findings)))?;
+    } else {
+        say(&doctor::table(&findings).to_string())?;
+    }
     let lacks = |finding: &doctor::Finding| finding.required && !finding.offered;
     if findings.iter().any(lacks) {
         return Err(Told);

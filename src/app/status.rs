@@ -1,5 +1,5 @@
-//! The documents behind `status --json` and `flows --json`: the stable interface for ubus, LuCI
-//! and monitoring.
+//! The documents behind `status --json`, `flows --json` and `doctor --json`: the stable interface
+//! for ubus, LuCI and monitoring.
 
 use std::fs;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::proxy::Proxy;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::snapshot::FlowSnapshot;
+use crate::setup::doctor::{BUILT_IN, Finding};
 use crate::vnf::Function;
 use crate::vnf::counters::NamedCounter;
 
@@ -89,6 +90,27 @@ pub fn flows(mut flows: Vec<FlowSnapshot>) -> Value {
         })
         .collect();
     json!({ "flows": flows })
+}
+
+/// `doctor`: every feature, and whether all that nothing works without are here.
+pub fn doctor(findings: &[Finding]) -> Value {
+    let package = |name: &str| (name != BUILT_IN).then(|| name.to_owned());
+    let features: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "feature": finding.feature,
+                "offered": finding.offered,
+                "required": finding.required,
+                "needed_for": finding.needed_for,
+                "openwrt_package": package(finding.openwrt),
+                "debian_package": package(finding.debian),
+                "reason": finding.reason,
+            })
+        })
+        .collect();
+    let usable = findings.iter().all(|f| f.offered || !f.required);
+    json!({ "usable": usable, "features": features })
 }
 
 fn object(counters: &[(&'static str, u64)]) -> Map<String, Value> {

@@ -33,7 +33,7 @@ pub struct Finding {
     pub required: bool,
     /// What needs it.
     pub needed_for: &'static str,
-    /// OpenWrt's package that brings it.
+    /// OpenWrt's package that brings it, or several of them.
     pub openwrt: &'static str,
     /// Debian's package that brings it.
     pub debian: &'static str,
@@ -71,7 +71,7 @@ struct Feature {
 }
 
 /// Nothing to install: it is a privilege, a setting, or part of every kernel of that system.
-const BUILT_IN: &str = "-";
+pub const BUILT_IN: &str = "-";
 const KERNEL: &str = "linux-image";
 
 impl Feature {
@@ -187,7 +187,7 @@ fn firewall(fresh: bool) -> Vec<Finding> {
         Feature::new(
             "xtables NFQUEUE in nft",
             "capture nfqueue without nft queue",
-            "kmod-nft-compat",
+            "kmod-nft-compat kmod-ipt-nfqueue",
         )
         .optional()
         .found(not_tried(fresh, xtables_queue)),

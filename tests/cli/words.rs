@@ -246,6 +246,20 @@ fn without_a_daemon_there_is_a_clear_answer() {
 }
 
 #[test]
+fn the_doctor_also_speaks_json() {
+    let healthy = srv6pipes(&["doctor", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&healthy.stdout).unwrap();
+    assert_eq!(document["usable"], healthy.code == Some(0));
+    let features = document["features"].as_array().unwrap();
+    let tproxy = features.iter().find(|f| f["feature"] == "nft tproxy");
+    let tproxy = tproxy.unwrap();
+    assert_eq!(tproxy["openwrt_package"], "kmod-nft-tproxy");
+    assert_eq!(tproxy["required"], true);
+    let seg6 = features.iter().find(|f| f["feature"] == "seg6").unwrap();
+    assert!(seg6["openwrt_package"].is_null(), "nothing to install");
+}
+
+#[test]
 fn the_doctor_ends_with_what_it_found() {
     if !is_root() {
         return;

@@ -35,6 +35,7 @@ pub fn below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether it is a Rust source.
+#[allow(dead_code, reason = "not every test asks")]
 pub fn is_rust(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "rs")
 }

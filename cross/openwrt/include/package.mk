@@ -99,8 +99,9 @@ stage:
 compile:
 	$(Build/Compile)
 
-show-packages:
-	@echo $(PACKAGES)
+show-packages: print-PACKAGES
 
+# Not by a shell: some have quotes and several lines.
 print-%:
-	@echo '$($*)'
+	$(info $($*))
+	@true

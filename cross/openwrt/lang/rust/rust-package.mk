@@ -11,6 +11,7 @@ define Build/Compile/Cargo
 	+$(CARGO_PKG_VARS) \
 	cargo install \
 		--profile $(CARGO_PKG_PROFILE) \
+		--features "$(RUST_PKG_FEATURES)" \
 		--root $(PKG_INSTALL_DIR) \
 		--path "$(PKG_BUILD_DIR)/$(if $(strip $(1)),$(strip $(1)),.)" \
 		$(CARGO_PKG_ARGS) \
