@@ -16,6 +16,7 @@ use crate::config::model::{Device, Network};
 use crate::netlink::link::{self, Kind};
 use crate::netlink::route::Route;
 use crate::netlink::{self, nf};
+use crate::setup::expression::{self, Expression};
 use crate::setup::nft;
 use crate::setup::plan::nfv0;
 use crate::setup::ruleset::{TABLE, xtables_chain};
@@ -150,39 +151,25 @@ fn privileges() -> Vec<Finding> {
 const NFT: Feature =
     Feature::new("nft", "the firewall table", "nftables-json").on_debian("nftables");
 
-const EXPRESSIONS: [(Feature, &str); 5] = [
-    (
-        Feature::new("nft tproxy", "capture", "kmod-nft-tproxy"),
-        "tcp dport 1 tproxy to [::1]:1",
-    ),
-    (
-        Feature::new("nft socket", "packets of running flows", "kmod-nft-socket"),
-        "socket transparent 1",
-    ),
-    (
-        Feature::new("nft reject", "on_failure refuse", "kmod-nft-core"),
-        "meta l4proto tcp reject with tcp reset",
-    ),
-    (
-        Feature::new("nft fib", "policies to our own SIDs", "kmod-nft-fib").optional(),
-        "fib daddr type unicast",
-    ),
-    (QUEUE, "queue num 0 bypass"),
-];
-
-const QUEUE: Feature = Feature::new("nft queue", "capture nfqueue", "kmod-nft-queue").optional();
-
 fn firewall(fresh: bool) -> Vec<Finding> {
     let program = match nft::probe("accept") {
         Err(nft::Error::Refused(_)) | Ok(()) => Ok(()),
         other => other,
     };
     let mut findings = vec![NFT.found(program)];
-    findings.extend(
-        EXPRESSIONS
-            .iter()
-            .map(|(feature, rule)| feature.found(nft::probe(rule))),
-    );
+    findings.extend(expression::ALL.iter().map(|expression| {
+        let Expression {
+            name,
+            needed_for,
+            openwrt,
+            ..
+        } = *expression;
+        Feature {
+            required: expression.required,
+            ..Feature::new(name, needed_for, openwrt)
+        }
+        .found(nft::probe(expression.rule))
+    }));
     findings.push(
         Feature::new(
             "xtables NFQUEUE in nft",
@@ -335,9 +322,10 @@ mod tests {
 
     #[test]
     fn columns_stand_below_each_other() {
+        let queue = Feature::new("nft queue", "capture nfqueue", "kmod-nft-queue").optional();
         let findings = [
             NFT.found(Ok::<(), String>(())),
-            QUEUE.found(Err::<(), _>("No such file\n^^^")),
+            queue.found(Err::<(), _>("No such file\n^^^")),
         ];
         assert_eq!(
             table(&findings).to_string(),

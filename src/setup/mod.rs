@@ -14,6 +14,7 @@
 pub mod apply;
 pub mod doctor;
 pub mod error;
+pub mod expression;
 pub mod journal;
 pub mod kernel;
 pub mod nft;

@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::netlink::{self, Socket, nf};
+use crate::setup::expression::{self, Expression};
 use crate::setup::ruleset::{ByXtables, Ruleset, TABLE};
 
 /// Why `nft` did not do it.
@@ -18,6 +19,8 @@ pub enum Error {
     Run(io::Error),
     /// It said no; its own words.
     Refused(String),
+    /// It said no to our table, which uses what this kernel lacks.
+    Lacking(Vec<Expression>, String),
     /// It said yes, and the chain is not there or lacks rules.
     NotLoaded {
         /// The chain.
@@ -32,9 +35,19 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => f.write_str("run nft: not found; install the package nftables"),
+            Self::Missing => f.write_str(
+                "run nft: not found; install the package nftables (OpenWrt: nftables-json)",
+            ),
             Self::Run(error) => write!(f, "run nft: {error}"),
             Self::Refused(words) => write!(f, "nft -f -: {words}"),
+            Self::Lacking(expressions, words) => {
+                f.write_str("this kernel lacks ")?;
+                for (n, Expression { name, openwrt, .. }) in expressions.iter().enumerate() {
+                    let comma = if n > 0 { ", " } else { "" };
+                    write!(f, "{comma}{name} (OpenWrt: {openwrt})")?;
+                }
+                write!(f, ": nft -f -: {words}")
+            }
             Self::NotLoaded {
                 chain,
                 given,
@@ -133,7 +146,7 @@ pub fn apply(socket: &mut Socket, ruleset: &Ruleset) -> Result<(), super::Error>
     let keep = by_xtables.map(|by| by.chain.as_str());
     let chains = nf::chains(socket, TABLE)?;
     let sets = nf::sets(socket, TABLE)?;
-    load(&replacing(text, &chains, &sets, keep))?;
+    load(&replacing(text, &chains, &sets, keep)).map_err(|error| blamed(error, text))?;
     for (chain, given) in expected(text) {
         let there = nf::count_rules(socket, TABLE, chain)?;
         // What `text` leaves empty is filled already.
@@ -149,6 +162,18 @@ pub fn apply(socket: &mut Socket, ruleset: &Ruleset) -> Result<(), super::Error>
         }
     }
     Ok(())
+}
+
+/// Says what the kernel lacks, if that is why it refused `text`.
+fn blamed(error: Error, text: &str) -> Error {
+    let Error::Refused(words) = error else {
+        return error;
+    };
+    let missing = expression::missing(text);
+    if missing.is_empty() {
+        return Error::Refused(words);
+    }
+    Error::Lacking(missing, words)
 }
 
 /// Whether our table is there with all its chains, and each has as many rules as `ruleset` gave it.

@@ -79,6 +79,7 @@ fn two_locators_with_several_devices_make_one_instance() {
                 "procd_set_param [respawn]",
                 "procd_set_param [limits] [nofile=1024 1048576]",
                 "procd_set_param [term_timeout] [30]",
+                "procd_set_param [env] [PATH=/usr/sbin:/usr/bin:/sbin:/bin]",
                 "procd_set_param [stdout] [1]",
                 "procd_set_param [stderr] [1]",
             ]
@@ -137,15 +138,31 @@ fn a_device_that_is_not_there_yet_is_waited_for_but_not_missed_by_what_runs() {
 }
 
 #[test]
+fn flow_offloading_is_complained_of_where_there_is_a_policy() {
+    let Some(lab) = lab(1) else { return };
+    let router = Router::new(&lab, 1, SHELLS[0]);
+    router.write("etc/flow_offloading", "1\n");
+    router.configure(&config("", ""));
+    assert_eq!(router.service("start").0.stderr, "");
+    let policy = "config policy\n\tlist device 'to-s'\n\tlist segment 'fd00:99:9::1:0:0'\n\n";
+    router.configure(&config("", policy));
+    let (ended, record) = router.service("start");
+    assert!(ended.stderr.contains("flow_offloading"), "{ended:#?}");
+    assert!(!instance(&record).is_empty());
+}
+
+#[test]
 fn quotes_and_commands_in_options_stay_text() {
     let Some(lab) = lab(1) else { return };
     for shell in SHELLS {
         let router = Router::new(&lab, 1, shell);
         router.add_module("rewrite");
         router.add_ujail();
-        let texts = r#"list replace 'it'\''s "$(touch /caught)"=>`touch /caught`; *'
-	list replace '/etc/*=>/etc/config/srv6pipes'"#;
-        router.configure(&config("", &function(1, "rewrite", texts)));
+        let texts = [
+            r#"list replace 'it'\''s "$(touch /caught)"=>`touch /caught`; *'"#,
+            "list replace '/etc/*=>/etc/config/srv6pipes'",
+        ];
+        router.configure(&config("", &function(1, "rewrite", &texts.join("\n"))));
         let (ended, record) = router.service("start");
         assert_eq!(ended.with(0).stderr, "");
         assert!(!router.path("caught").exists());

@@ -5,6 +5,7 @@ mod files;
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod bad_input;
 mod firewall;
 mod init;
 mod jail;

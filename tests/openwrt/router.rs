@@ -21,12 +21,13 @@ pub const SHELLS: [&str; 2] = ["busybox", "dash"];
 
 /// Programs of busybox that scripts call.
 const APPLETS: &[&str] = &[
-    "cat", "chmod", "cp", "env", "logger", "mkdir", "mv", "rm", "sed", "sleep",
+    "cat", "chmod", "env", "logger", "ls", "mkdir", "mv", "rm", "sed",
 ];
 
 /// `ip netns exec` has given the shell mounts of its own.
-const ENTER: &str = "for folder in proc sys dev; do mount --rbind /$folder \"$1/$folder\"; done; \
-    root=$1; shift; exec chroot \"$root\" /bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \"$@\"";
+/// `$2` are commands for it, with `$1` the root folder.
+const ENTER: &str = "set -e; for folder in proc sys dev; do mount --rbind /$folder \"$1/$folder\"; done; \
+    eval \"$2\"; root=$1; shift 2; exec chroot \"$root\" /bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \"$@\"";
 
 /// Proxy `number` of a laboratory, as a router.
 #[derive(Debug)]
@@ -112,9 +113,15 @@ impl<'a> Router<'a> {
 
     /// A program in the router, with its words.
     pub fn command(&self, words: &[&str]) -> Command {
+        self.command_after("", words)
+    }
+
+    /// As [`command`](Self::command), after commands of the shell that see the root folder as `$1`,
+    /// and whose mounts nobody else sees.
+    pub fn command_after(&self, prepare: &str, words: &[&str]) -> Command {
         let mut command = self.lab.proxy(self.number).command("sh");
         command.args(["-c", ENTER, "enter"]).arg(self.root.path());
-        command.args(words);
+        command.arg(prepare).args(words);
         command
     }
 
@@ -127,14 +134,26 @@ impl<'a> Router<'a> {
     /// `service srv6pipes WORD`: what it said, and what procd was told, line by line.
     #[track_caller]
     pub fn service(&self, word: &str) -> (Ended, Vec<String>) {
+        self.service_after("", word)
+    }
+
+    /// The same, prepared as by [`command_after`](Self::command_after).
+    #[track_caller]
+    pub fn service_after(&self, prepare: &str, word: &str) -> (Ended, Vec<String>) {
         let _ = fs::remove_file(self.path("record"));
-        let ended = self.run(&["/bin/sh", "/etc/rc.common", "/etc/init.d/srv6pipes", word]);
+        let words = ["/bin/sh", "/etc/rc.common", "/etc/init.d/srv6pipes", word];
+        let ended = to_end(&mut self.command_after(prepare, &words));
         let record = fs::read_to_string(self.path("record")).unwrap_or_default();
         (ended, record.lines().map(str::to_owned).collect())
     }
 
     /// Does what procd would with the instance that it has been told of.
     pub fn procd(&self, record: &[String]) -> Service<'_> {
+        self.procd_after("", record)
+    }
+
+    /// The same, prepared as by [`command_after`](Self::command_after).
+    pub fn procd_after(&self, prepare: &str, record: &[String]) -> Service<'_> {
         let line = record
             .iter()
             .find_map(|line| line.strip_prefix("procd_set_param [command] "))
@@ -144,7 +163,7 @@ impl<'a> Router<'a> {
             .map(|word| word.trim_matches(['[', ']']))
             .collect();
         let log = fs::File::create(self.path("log")).unwrap();
-        let mut command = self.command(&words);
+        let mut command = self.command_after(prepare, &words);
         command
             .stdin(Stdio::null())
             .stderr(log)
