@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use argh::FromArgs;
 
+#[cfg(feature = "demo")]
 use crate::demo::function::Function;
 
 /// Middleboxes for bytestreams, made explicit by IPv6 Segment Routing.
@@ -38,6 +39,7 @@ pub enum Command {
     /// `reload`
     Reload(Reload),
     /// `demo`
+    #[cfg(feature = "demo")]
     Demo(Demo),
     /// `module`
     Module(module::Module),
@@ -118,6 +120,7 @@ pub struct Reload {
     pub config: PathBuf,
 }
 
+#[cfg(feature = "demo")]
 /// Two proxies between curl and a web server, on this machine, with a picture of every wire.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "demo")]

@@ -18,6 +18,9 @@
 //! the table that a test holds.
 #![warn(clippy::unwrap_used)]
 
+#[cfg(not(any(feature = "dlopen", feature = "builtin-modules")))]
+compile_error!("where shall modules come from? choose feature dlopen or builtin-modules");
+
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -106,6 +106,18 @@ job_test() {
             passed, ignored, skipped }' "$log"
 }
 
+# The build with the stock modules inside: all of them by the checks for modules, and the chain of
+# two proxies. In a folder of its own, where nobody takes the modules' files for those with symbols.
+job_builtin() {
+    tests/deps.sh test
+    local words=(--locked --no-default-features --features builtin-modules
+        --target-dir "$target/builtin")
+    cargo clippy "${words[@]}" --all-targets -- -D warnings
+    cargo test "${words[@]}" --lib vnf::
+    cargo test "${words[@]}" --test module_cli stock::
+    cargo test "${words[@]}" --test netns_chain
+}
+
 # The module ABI from both sides: the SDK's glue and the template in C, run by a checker of memory.
 job_valgrind() {
     tests/deps.sh test
@@ -144,7 +156,7 @@ job_miri() {
 
 job_all() {
     tests/deps.sh test
-    run fmt clippy doc deny fuzz docs valgrind test
+    run fmt clippy doc deny fuzz docs builtin valgrind test
 }
 
 run() {

@@ -16,6 +16,7 @@ use crate::cli::{Cli, Command};
 use crate::config::{self, Config};
 use crate::control::proto::Request;
 use crate::control::{client, print, server};
+#[cfg(feature = "demo")]
 use crate::demo;
 use crate::report::{self, Chain};
 use crate::setup::plan::plan;
@@ -36,6 +37,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Reload(words)) => ask(&words.config, Request::Reload, false, |_| {
             "reloaded\n".into()
         }),
+        #[cfg(feature = "demo")]
         Some(Command::Demo(words)) => demo::run(&demo::Options {
             modules: words.modules,
             functions: words.function,

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use nix::unistd::geteuid;
 
 use crate::config::model::{self, FunctionFailure, FunctionOption};
-use crate::vnf::loader::OpenError;
+use crate::vnf::loader;
+use crate::vnf::open_error::OpenError;
 use crate::vnf::trust::TrustError;
-use crate::vnf::{Function, Library, LoadError, Registry, trust};
+use crate::vnf::{Function, Library, LoadError, Registry};
 
 /// A function as the command line names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,8 +116,7 @@ pub fn library(file: &Path) -> Result<Library, Error> {
 /// # Errors
 /// When it is none that may be loaded.
 pub fn trusted(file: &Path) -> Result<(), Error> {
-    let trusted = trust::open(file).map(drop);
-    trusted.map_err(|error| Error::Open(OpenError::Trust(error)))
+    loader::find(file).map(drop).map_err(Error::Open)
 }
 
 /// The name of the function that is meant: the only one, unless one is named.

@@ -12,7 +12,6 @@
 
 use std::error::Error;
 use std::ffi::CString;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::ManuallyDrop;
@@ -27,11 +26,10 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use srv6pipes_vnf::abi;
 
 use crate::vnf::elf::{self, Kind};
-use crate::vnf::table::{self, Description, TableError};
-use crate::vnf::trust::{self, Identity, TrustError, TrustedFile};
+use crate::vnf::open_error::{MAX_SIZE, OpenError};
+use crate::vnf::table::{self, Description};
+use crate::vnf::trust::{self, Identity, TrustedFile};
 
-/// The largest file taken for a module, bytes.
-const MAX_SIZE: u64 = 64 * 1024 * 1024;
 /// `MFD_NOEXEC_SEAL` of linux/memfd.h, since Linux 6.3: the file itself cannot be executed, which
 /// `vm.memfd_noexec=2` insists on. Mapping it as code is not affected.
 const MFD_NOEXEC_SEAL: libc::c_uint = 8;
@@ -44,73 +42,16 @@ pub struct Library {
     functions: Vec<Description>,
 }
 
-/// Why a module is not loaded.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The file is missing, or others could have written it.
-    Trust(TrustError),
-    /// Reading or copying it failed.
-    Copy(PathBuf, io::Error),
-    /// It was written while it was read.
-    Changed(PathBuf),
-    /// It is larger than a module can be; bytes.
-    TooLarge(PathBuf, u64),
-    /// It is no shared object for this machine.
-    NotForUs(PathBuf),
-    /// Its end is missing.
-    Torn(PathBuf),
-    /// `dlopen` refused it.
-    Dlopen(PathBuf, libloading::Error),
-    /// It does not export `all_funcs`.
-    NoSymbol(PathBuf),
-    /// Its `all_funcs` is wrong.
-    Table(PathBuf, TableError),
-}
+/// A module that may be loaded.
+pub type Found = TrustedFile;
 
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Trust(error) => error.fmt(f),
-            Self::Copy(path, error) => write!(f, "read {}: {error}", path.display()),
-            Self::Changed(path) => {
-                write!(f, "{} changed while it was read: try again", path.display())
-            }
-            Self::TooLarge(path, size) => {
-                write!(
-                    f,
-                    "{} has {size} bytes, a module at most {MAX_SIZE}",
-                    path.display()
-                )
-            }
-            Self::NotForUs(path) => {
-                write!(
-                    f,
-                    "{} is not a shared object for this machine",
-                    path.display()
-                )
-            }
-            Self::Torn(path) => write!(f, "{} is cut short: install it anew", path.display()),
-            Self::Dlopen(path, error) => {
-                write!(f, "dlopen {}: ", path.display())?;
-                match error.source() {
-                    Some(reason) => write!(f, "{reason}"),
-                    None => write!(f, "{error}"),
-                }
-            }
-            Self::NoSymbol(path) => {
-                write!(
-                    f,
-                    "{} is no module: it does not export all_funcs",
-                    path.display()
-                )
-            }
-            Self::Table(path, error) => write!(f, "{}: {error}", path.display()),
-        }
-    }
+/// Looks for a module, and runs nothing of it.
+///
+/// # Errors
+/// When the file is missing, or others could have written it.
+pub fn find(path: &Path) -> Result<Found, OpenError> {
+    trust::open(path).map_err(OpenError::Trust)
 }
-
-// No source(): Display says it all, and a chain would print it twice.
-impl Error for OpenError {}
 
 impl Library {
     /// Loads a module. Runs its constructors, if it has any, and none of its functions.
@@ -118,19 +59,19 @@ impl Library {
     /// # Errors
     /// The first thing that is wrong with the file, the shared object or its table.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::load(trust::open(path).map_err(OpenError::Trust)?)
+        Self::load(find(path)?)
     }
 
-    /// Loads a module from a file that is known to be trustworthy.
+    /// Loads a module from what was found.
     ///
     /// # Errors
     /// As [`Library::open`].
-    pub fn load(trusted: TrustedFile) -> Result<Self, OpenError> {
+    pub fn load(found: Found) -> Result<Self, OpenError> {
         let TrustedFile {
             mut file,
             path,
             identity,
-        } = trusted;
+        } = found;
         if identity.size > MAX_SIZE {
             return Err(OpenError::TooLarge(path, identity.size));
         }
@@ -147,7 +88,10 @@ impl Library {
         }
         let symbol = match dlopen(copy) {
             Ok(symbol) => symbol,
-            Err(error) => return Err(OpenError::Dlopen(path, error)),
+            Err(error) => {
+                let reason = error.source().map_or(error.to_string(), |e| e.to_string());
+                return Err(OpenError::Dlopen(path, reason));
+            }
         };
         let Some(start) = symbol else {
             return Err(OpenError::NoSymbol(path));
@@ -167,9 +111,9 @@ impl Library {
         &self.path
     }
 
-    /// The file as it was when it was loaded.
-    pub fn identity(&self) -> Identity {
-        self.identity
+    /// Whether it was loaded from this very file, and that did not change since.
+    pub fn is(&self, found: &Found) -> bool {
+        self.path == found.path && self.identity == found.identity
     }
 
     /// What the module offers, in its own order; at least one.

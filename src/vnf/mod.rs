@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  config::Function ─▶ registry ─▶ trust ─▶ loader ─▶ table      file → checked descriptions
+//!                         │        (or builtin, in a build without files)
 //!                         ├──────▶ active (setup, host, counters)  func_init
 //!                         └──────▶ route, instance ─▶ dyn Transform  per flow
 //!  module, any thread ─▶ host ─▶ wake ─▶ Bell of the flow's worker
@@ -12,10 +13,16 @@
 pub mod active;
 mod c;
 pub mod counters;
+#[cfg(not(feature = "builtin-modules"))]
 mod elf;
 mod host;
 mod instance;
+#[cfg(feature = "builtin-modules")]
+#[path = "builtin.rs"]
 pub mod loader;
+#[cfg(not(feature = "builtin-modules"))]
+pub mod loader;
+pub mod open_error;
 pub mod registry;
 pub mod route;
 pub mod setup;

@@ -14,9 +14,10 @@ use srv6pipes_vnf::abi;
 use crate::config::model::{self, FunctionFailure, FunctionOption};
 use crate::vnf::active::{Active, InitError, SpawnError};
 use crate::vnf::counters::NamedCounter;
-use crate::vnf::loader::{Library, OpenError};
+use crate::vnf::loader::{self, Library};
+use crate::vnf::open_error::OpenError;
 use crate::vnf::route::RouteError;
-use crate::vnf::{FlowInfo, Route, Routed, Transform, trust};
+use crate::vnf::{FlowInfo, Route, Routed, Transform};
 
 /// Every configured function, ready.
 #[derive(Debug, Default)]
@@ -256,14 +257,11 @@ impl Modules {
 
     fn find_or_load(&mut self, path: &Path) -> Result<Arc<Library>, OpenError> {
         // A file that is as it was is still judged: its permissions may not be.
-        let trusted = trust::open(path).map_err(OpenError::Trust)?;
-        let same = |library: &&Arc<Library>| {
-            library.path() == trusted.path && library.identity() == trusted.identity
-        };
-        if let Some(library) = self.known.iter().find(same) {
+        let found = loader::find(path)?;
+        if let Some(library) = self.known.iter().find(|library| library.is(&found)) {
             return Ok(Arc::clone(library));
         }
-        let library = Arc::new(Library::load(trusted)?);
+        let library = Arc::new(Library::load(found)?);
         self.known.push(Arc::clone(&library));
         Ok(library)
     }

@@ -44,8 +44,10 @@ fn every_stock_function_keeps_its_promises() {
         }
         let name = format!("lib{module}.so");
         let file = dir.join(&name);
-        fs::copy(modules().join(&name), &file).unwrap();
-        trustworthy(&file);
+        if !cfg!(feature = "builtin-modules") {
+            fs::copy(modules().join(&name), &file).unwrap();
+            trustworthy(&file);
+        }
         let words = words.into_iter().map(here);
         let words = ["--function".to_owned(), function.to_owned()]
             .into_iter()
@@ -79,4 +81,23 @@ fn no_stock_function_is_forgotten() {
     }
     let listed: BTreeSet<String> = listed.into_iter().map(str::to_owned).collect();
     assert_eq!(listed, there);
+}
+
+#[cfg(feature = "builtin-modules")]
+#[test]
+fn what_is_not_inside_is_refused_with_what_is() {
+    use crate::program::{end, program};
+    let dir = TempDir::new();
+    let file = dir.join("libmine.so");
+    // That it exists changes nothing.
+    fs::write(&file, b"").unwrap();
+    for word in ["check", "run", "bench"] {
+        let ended = end(program([word]).arg(&file), b"");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let text = format!(
+            "{} is not in this build of srv6pipes, which loads no files and has only: libbalance.so, ",
+            file.display()
+        );
+        assert!(ended.stderr.contains(&text), "{ended:?}");
+    }
 }

@@ -79,12 +79,34 @@ macro_rules! export_functions {
         #[cfg(panic = "abort")]
         compile_error!("a panic in a module built with panic = \"abort\" takes srv6pipes down");
 
-        /// What the host looks up.
+        $crate::as_a_symbol! {
+            /// What the host looks up.
+            #[allow(non_upper_case_globals, reason = "the name is the ABI's")]
+            pub static all_funcs: [$crate::abi::Func; [$(stringify!($function)),+].len() + 1] =
+                [$($crate::shim::describe::<$function>(),)+ $crate::shim::last()];
+        }
+    };
+}
+
+/// One shared object has one `all_funcs`.
+#[cfg(not(feature = "builtin"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! as_a_symbol {
+    ($item:item) => {
         #[allow(unsafe_code, reason = "a symbol of this name is what makes a module")]
-        #[allow(non_upper_case_globals, reason = "the name is the ABI's")]
         #[unsafe(no_mangle)]
-        pub static all_funcs: [$crate::abi::Func; [$(stringify!($function)),+].len() + 1] =
-            [$($crate::shim::describe::<$function>(),)+ $crate::shim::last()];
+        $item
+    };
+}
+
+/// A binary with many modules inside has many, and names each by its crate.
+#[cfg(feature = "builtin")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! as_a_symbol {
+    ($item:item) => {
+        $item
     };
 }
 
