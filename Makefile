@@ -1,6 +1,6 @@
 # What one types here. Every target does its own set-up; the jobs themselves are in tests/ci.sh.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench bench-modules lint clean
+.PHONY: help build demo test bench bench-modules lint deb clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ lint: ## only what needs no running: format, clippy, documentation, licences
 
 bench-modules: ## what each stock function costs, as a table; WRITE=1 puts it into vnf-modules/README.md
 	tests/ci.sh bench_modules
+
+deb: ## the Debian package for this machine's architecture, in target/deb
+	cross/deb.sh
 
 clean: ## forget what was built
 	cargo clean

@@ -67,6 +67,9 @@ pub struct Check {
     /// configuration file (/etc/config/srv6pipes)
     #[argh(option, short = 'c', default = "standard_file()")]
     pub config: PathBuf,
+    /// print no plan, and end with 3 if option enabled is '0': for what starts services
+    #[argh(switch)]
+    pub enabled: bool,
 }
 
 /// Remove what a killed `run` left behind.
@@ -136,6 +139,9 @@ pub struct Demo {
 
 /// `EX_USAGE` of sysexits.h: the words were wrong.
 pub const WRONG_WORDS: u8 = 64;
+
+/// `check --enabled`: the configuration is right, and says that there shall be no service.
+pub const NOT_ENABLED: u8 = 3;
 
 /// What there is to say instead of doing something.
 #[derive(Debug)]

@@ -65,6 +65,8 @@ counters! {
         live_flows,
         /// Connections accepted from clients, refused ones included.
         accepted_flows,
+        /// Of them, those whose SYN the kernel had answered with a cookie (`saved_syn` only).
+        cookie_flows,
         /// Flows whose next segment answered.
         piped_flows,
         /// Flows that ended in order, both directions.

@@ -87,6 +87,13 @@ job_docs() {
     tests/docs.sh "$target/release"
 }
 
+# The Debian package: made, installed, run by systemd, upgraded and purged.
+job_deb() {
+    tests/deps.sh test
+    job_build
+    tests/deb/run.sh "$target/release"
+}
+
 # What each stock function costs; WRITE=1 puts the table into vnf-modules/README.md.
 job_bench_modules() {
     job_build
@@ -104,6 +111,16 @@ job_test() {
     awk '/^test result:/ { passed += $4; ignored += $8 } /SKIPPED/ { skipped++ }
         END { printf "--- tests: %d passed, 0 failed, %d ignored, %d skipped\n",
             passed, ignored, skipped }' "$log"
+}
+
+# Not part of `all`: 256 MiB byte by byte through each function that another one undoes, over the network
+# and in one process. Half an hour.
+job_long() {
+    tests/deps.sh test
+    job_build
+    # The unoptimised test would need four times as long to write its bytes.
+    cargo test --release --locked --workspace --test netns_functions -- --ignored many_single_bytes
+    tests/long.sh "$target/release"
 }
 
 # The build with the stock modules inside: all of them by the checks for modules, and the chain of
@@ -156,7 +173,7 @@ job_miri() {
 
 job_all() {
     tests/deps.sh test
-    run fmt clippy doc deny fuzz docs builtin valgrind test
+    run fmt clippy doc deny fuzz docs deb builtin valgrind test
 }
 
 run() {

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::app::down::Undo;
 use crate::app::watch::Watch;
-use crate::app::{Told, limits, load, status, tell};
+use crate::app::{Told, limits, load, ready, rights, status, tell};
 use crate::config::model::{Capture, Main};
 use crate::config::{self, Config};
 use crate::control::proto::Request;
@@ -58,8 +58,8 @@ pub fn capture_way(config: &Config) -> CaptureWay {
 
 /// Where what must be undone is written down: beside the control socket, on a file system that a
 /// reboot empties together with the kernel.
-pub fn journal_path(config: &Config) -> PathBuf {
-    let mut path = config.main.control_socket.clone().into_os_string();
+pub fn journal_path(control_socket: &Path) -> PathBuf {
+    let mut path = control_socket.to_owned().into_os_string();
     path.push(".undo");
     PathBuf::from(path)
 }
@@ -74,10 +74,13 @@ pub fn run(path: &Path) -> Result<(), Told> {
         );
         return Err(Told);
     }
+    rights::require(capture_way(&config))?;
     let signals = block_signals().map_err(|errno| tell(&errno))?;
     limits::raise_descriptors(config.main.max_flows);
     let mut daemon = Daemon::up(path, config)?;
+    ready::tell(ready::READY);
     daemon.serve(&signals)?;
+    ready::tell(ready::STOPPING);
     let failed = daemon.proxy.shared().has_failed();
     if failed {
         log::error!("a thread of the proxy failed; stopping, all flows are reset");
@@ -115,11 +118,11 @@ impl Daemon {
         let proxy = Proxy::start(options, &runtime).map_err(|e| tell(&e))?;
         // Before the kernel is set up, so that no change after that is missed.
         let watch = Watch::open().map_err(|e| tell(&e))?;
-        let setup =
-            Setup::apply(plan::plan(&config, way), &journal_path(&config)).map_err(|e| {
-                log::error!("{}", placed(path, &e));
-                Told
-            })?;
+        let journal = journal_path(&config.main.control_socket);
+        let setup = Setup::apply(plan::plan(&config, way), &journal).map_err(|e| {
+            log::error!("{}", placed(path, &e));
+            Told
+        })?;
         for locator in &config.locators {
             log::info!(
                 "serving {}, functions: {}",
@@ -290,13 +293,14 @@ fn needs_restart(old: &Main, new: &Main) -> Vec<&'static str> {
     .collect()
 }
 
-/// `threads '0'`: two per core, as the thesis found best (section 3.4.4, figure 3.19).
+/// `threads '0'`: one per core. The thesis found two best (section 3.4.4, figure 3.19), but here they
+/// cost a sixth of the throughput at 100 KB (docs/performance.md): each wakes for half as much.
 fn workers(main: &Main) -> u16 {
     if main.threads > 0 {
         return main.threads;
     }
     let cores = available_parallelism().map_or(1, |cores| cores.get());
-    u16::try_from(cores).unwrap_or(u16::MAX).saturating_mul(2)
+    u16::try_from(cores).unwrap_or(u16::MAX)
 }
 
 fn name(way: CaptureWay) -> &'static str {

@@ -4,15 +4,17 @@ mod daemon;
 mod down;
 mod limits;
 mod module;
+mod ready;
+mod rights;
 mod status;
 mod watch;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, NOT_ENABLED};
 use crate::config::{self, Config};
 use crate::control::proto::Request;
 use crate::control::{client, print, server};
@@ -27,6 +29,14 @@ pub fn main(cli: Cli) -> ExitCode {
     let done = match cli.command {
         None => say(&format!("srv6pipes {}\n", env!("CARGO_PKG_VERSION"))),
         Some(Command::Run(run)) => daemon::run(&run.config),
+        Some(Command::Check(words)) if words.enabled => match checked(&words.config) {
+            Ok(config) if !config.main.enabled => {
+                let file = words.config.display();
+                log::info!("{file}: option enabled is '0'; set it to '1' to run");
+                return ExitCode::from(NOT_ENABLED);
+            }
+            done => done.map(drop),
+        },
         Some(Command::Check(words)) => check(&words.config),
         Some(Command::Clean(words)) => clean(&words.config),
         Some(Command::Doctor(words)) => doctor(words.json),
@@ -76,25 +86,38 @@ fn load(path: &Path) -> Result<Config, Told> {
     })
 }
 
+fn control_socket(path: &Path) -> Result<PathBuf, Told> {
+    config::control_socket(path).map_err(|problems| {
+        eprintln!("{problems}");
+        Told
+    })
+}
+
 /// As `run`, up to the kernel: every function is made ready, and given up again.
-fn check(path: &Path) -> Result<(), Told> {
+fn checked(path: &Path) -> Result<Config, Told> {
     let config = load(path)?;
     daemon::modules(path, &config, None).map_err(|text| {
         eprintln!("{text}");
         Told
     })?;
+    Ok(config)
+}
+
+fn check(path: &Path) -> Result<(), Told> {
+    let config = checked(path)?;
     say(&plan(&config, daemon::capture_way(&config)).to_string())
 }
 
+/// Also with a file that is wrong by now: what was left behind does not depend on the rest of it.
 fn clean(path: &Path) -> Result<(), Told> {
-    let config = load(path)?;
-    let undone = setup::clean(&daemon::journal_path(&config)).map_err(|errors| {
+    let socket = control_socket(path)?;
+    let undone = setup::clean(&daemon::journal_path(&socket)).map_err(|errors| {
         for error in &errors {
             tell(error);
         }
         Told
     })?;
-    let stale = server::remove_stale(&config.main.control_socket).map_err(|e| tell(&e))?;
+    let stale = server::remove_stale(&socket).map_err(|e| tell(&e))?;
     match undone + usize::from(stale) {
         0 => say("nothing was left behind\n"),
         1 => say("1 thing undone\n"),
@@ -122,10 +145,7 @@ fn ask(
     json: bool,
     print: impl FnOnce(&Value) -> String,
 ) -> Result<(), Told> {
-    let socket = config::control_socket(path).map_err(|problems| {
-        eprintln!("{problems}");
-        Told
-    })?;
+    let socket = control_socket(path)?;
     let answer = client::ask(&socket, request).map_err(|e| tell(&e))?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
         eprintln!("{error}");

@@ -54,7 +54,7 @@ pub enum PathKind<'a> {
 pub struct Main {
     /// Whether the service starts at boot (read by the init script; `run` obeys it too).
     pub enabled: bool,
-    /// Worker threads; 0 is two per core, as the thesis found best (figure 3.19).
+    /// Worker threads; 0 is one per core.
     pub threads: u16,
     /// How the SRH of a SYN is learnt.
     pub capture: Capture,
@@ -68,6 +68,8 @@ pub struct Main {
     pub idle_timeout: Duration,
     /// How long the next segment may take to answer our SYN.
     pub connect_timeout: Duration,
+    /// Whether the kernel's TCP buffers and input queues are enlarged.
+    pub tuning: bool,
     /// TCP port of the transparent listener on `[::1]`.
     pub port: u16,
     /// NFQUEUE number.

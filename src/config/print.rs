@@ -41,6 +41,7 @@ impl Display for Main {
         line(f, &schema::MAX_FLOWS, self.max_flows)?;
         line(f, &schema::IDLE_TIMEOUT, self.idle_timeout.as_secs())?;
         line(f, &schema::CONNECT_TIMEOUT, self.connect_timeout.as_secs())?;
+        line(f, &schema::TUNING, u8::from(self.tuning))?;
         line(f, &schema::PORT, self.port)?;
         line(f, &schema::QUEUE, self.queue)?;
         line(f, &schema::MARK, self.mark)?;

@@ -156,6 +156,7 @@ fn main(section: &Section, has_work: bool, problems: &mut Vec<Problem>) -> Optio
     let max_flows = fields.number(&schema::MAX_FLOWS);
     let idle_timeout = fields.number(&schema::IDLE_TIMEOUT);
     let connect_timeout = fields.number(&schema::CONNECT_TIMEOUT);
+    let tuning = fields.one(&schema::TUNING, value::switch);
     let port = fields.number(&schema::PORT);
     let queue = fields.number(&schema::QUEUE);
     let mark = fields.one(&schema::MARK, str::parse);
@@ -170,6 +171,7 @@ fn main(section: &Section, has_work: bool, problems: &mut Vec<Problem>) -> Optio
         max_flows: max_flows?,
         idle_timeout: idle_timeout.map(Duration::from_secs)?,
         connect_timeout: connect_timeout.map(Duration::from_secs)?,
+        tuning: tuning?,
         port: port?,
         queue: queue?,
         mark: mark?,

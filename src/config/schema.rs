@@ -161,6 +161,7 @@ table! {
     MAX_FLOWS: Main option "max_flows", Allowed::Number(1, 1_000_000), Default("8192");
     IDLE_TIMEOUT: Main option "idle_timeout", Allowed::Number(1, 2_592_000), Default("7440");
     CONNECT_TIMEOUT: Main option "connect_timeout", Allowed::Number(1, 600), Default("30");
+    TUNING: Main option "tuning", Allowed::Switch, Default("0");
     PORT: Main option "port", Allowed::Number(1, 65535), Default("8754");
     QUEUE: Main option "queue", Allowed::Number(0, 65535), Default("8754");
     MARK: Main option "mark", Allowed::Mask, Default("0xff000000");

@@ -94,6 +94,8 @@ pub struct Feed {
     output: [Vec<u8>; 2],
     ended: [bool; 2],
     over: Option<(usize, Over)>,
+    /// Whether calls are timed, which takes longer than a call for a byte.
+    timed: bool,
     /// Bytes that came in at both beginnings, that went out at both ends, and that functions have
     /// consumed and produced.
     arrived: usize,
@@ -125,11 +127,18 @@ impl Feed {
             output: Default::default(),
             ended: [false; 2],
             over: None,
+            timed: false,
             arrived: 0,
             given: 0,
             moved: 0,
             produced: Vec::new(),
         }
+    }
+
+    /// The same flow, with an eye on the clock.
+    pub fn timed(mut self) -> Self {
+        self.timed = true;
+        self
     }
 
     /// Bytes come in at the beginning of a direction.
@@ -196,7 +205,7 @@ impl Feed {
         self.over
     }
 
-    /// What the calls of the function at a place took.
+    /// What the calls of the function at a place took, if the flow is timed.
     pub fn spent(&self, place: usize) -> Duration {
         self.places[place].spent.total()
     }
@@ -287,7 +296,13 @@ impl Feed {
         };
         let end = lane.ended() && lane.waiting() <= MAX_WINDOW;
         let (input, output) = desk.lay(lane.offer(), room).map_err(Fault::Memory)?;
-        let (answer, lap) = Lap::of(|| place.transform.process(direction, input, output, end));
+        let mut process = || place.transform.process(direction, input, output, end);
+        let (answer, lap) = if self.timed {
+            let (answer, lap) = Lap::of(&mut process);
+            (answer, Some(lap))
+        } else {
+            (process(), None)
+        };
         let progress = match answer {
             Ok(progress) => progress,
             Err(Broken::Failed) => {
@@ -301,7 +316,9 @@ impl Feed {
         produced.extend_from_slice(&output[..progress.produced]);
         lane.consume(progress.consumed);
         let bytes = progress.consumed + progress.produced;
-        place.spent.add(lap, bytes);
+        if let Some(lap) = lap {
+            place.spent.add(lap, bytes);
+        }
         self.moved += bytes;
         let moved = bytes > 0;
         let cramped = room - progress.produced < MIN_ROOM;

@@ -66,11 +66,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.errno)
-    }
-}
+// No source(): Display says it all, and a chain would print it twice.
+impl std::error::Error for Error {}
 
 /// One netlink socket; it speaks to the network namespace of the thread that opened it.
 pub struct Socket {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::flow::{FlowKey, FlowTable};
 use crate::proxy::connect::{self, Cause, Dead};
+use crate::proxy::cookie::Cookies;
 use crate::proxy::course::{Choices, Course};
 use crate::proxy::itinerary::{Itinerary, Refusal, Seen};
 use crate::proxy::outcome::Outcome;
@@ -60,6 +61,7 @@ pub struct Door {
     listener: OwnedFd,
     shared: Arc<Shared>,
     own: OwnAddress,
+    cookies: Cookies,
     /// A descriptor kept to be given up: with it, a connection can be accepted and reset when
     /// there are no others, instead of waiting in the queue for what may never come.
     spare: Option<File>,
@@ -74,6 +76,7 @@ impl Door {
             listener,
             shared,
             own: OwnAddress::open()?,
+            cookies: Cookies::default(),
             spare: File::open("/dev/null").ok(),
             told: false,
         })
@@ -145,7 +148,7 @@ impl Door {
     ) -> Result<Beginning, OwnedFd> {
         let found = match &self.shared.answered {
             Some(table) => self.take(table, &inbound, client, id),
-            None => self.connect(&inbound, runtime, id),
+            None => self.connect(&inbound, client, runtime, id),
         };
         match found {
             Some(found) => Ok(found.with(inbound, id)),
@@ -192,9 +195,17 @@ impl Door {
     }
 
     /// `saved_syn` capture: the next segment is still to be asked.
-    fn connect(&self, inbound: &OwnedFd, runtime: &Arc<Runtime>, id: u64) -> Option<Found> {
+    fn connect(
+        &self,
+        inbound: &OwnedFd,
+        client: SocketAddrV6,
+        runtime: &Arc<Runtime>,
+        id: u64,
+    ) -> Option<Found> {
         let counters = &self.shared.counters;
-        let way = itinerary(inbound, runtime).and_then(|way| runtime.admit(way, &self.own));
+        let way = self.itinerary(inbound, client, runtime);
+        self.cookies.forget(&self.listener, inbound);
+        let way = way.and_then(|way| runtime.admit(way, &self.own));
         let course = way.and_then(|way| Course::new(way, Arc::clone(runtime), &self.own));
         let refused = |refusal| self.refuse(&refusal);
         let mut course = course.map_err(refused).ok()?;
@@ -226,6 +237,29 @@ impl Door {
                 None
             }
         }
+    }
+
+    /// What the accepted socket's SYN says.
+    fn itinerary(
+        &self,
+        inbound: &OwnedFd,
+        client: SocketAddrV6,
+        runtime: &Runtime,
+    ) -> Result<Itinerary, Refusal> {
+        let mut buffer = [0; SAVED_SYN];
+        let length = option::saved_syn(inbound, &mut buffer).unwrap_or(0);
+        let syn = if length == 0 {
+            self.shared.counters.cookie_flows.one();
+            self.cookies.syn(&self.listener, inbound, client)?
+        } else {
+            Syn::parse(&buffer[..length]).map_err(Refusal::Malformed)?
+        };
+        if syn.srh.is_some() {
+            return Itinerary::of_segments(&syn, Seen::Consumed, &runtime.map);
+        }
+        let mark = socket::mark(inbound).unwrap_or(0);
+        let path = runtime.mark.path_of(mark).ok_or(Refusal::NoSrh)?;
+        Itinerary::of_policy(&syn, path, &runtime.map)
     }
 
     fn refuse(&self, refusal: &Refusal) {
@@ -319,20 +353,4 @@ impl Found {
 fn key(inbound: &OwnedFd, client: SocketAddrV6) -> Option<FlowKey> {
     let server = socket::local(inbound).ok()?;
     Some(FlowKey::new(client, server))
-}
-
-/// `saved_syn` capture: what the accepted socket's SYN says.
-fn itinerary(inbound: &OwnedFd, runtime: &Runtime) -> Result<Itinerary, Refusal> {
-    let mut buffer = [0; SAVED_SYN];
-    let length = option::saved_syn(inbound, &mut buffer).unwrap_or(0);
-    if length == 0 {
-        return Err(Refusal::NoSrh);
-    }
-    let syn = Syn::parse(&buffer[..length]).map_err(Refusal::Malformed)?;
-    if syn.srh.is_some() {
-        return Itinerary::of_segments(&syn, Seen::Consumed, &runtime.map);
-    }
-    let mark = socket::mark(inbound).unwrap_or(0);
-    let path = runtime.mark.path_of(mark).ok_or(Refusal::NoSrh)?;
-    Itinerary::of_policy(&syn, path, &runtime.map)
 }

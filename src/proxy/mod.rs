@@ -15,6 +15,7 @@ mod bench;
 pub mod capture;
 pub mod chunk;
 pub mod connect;
+pub mod cookie;
 pub mod course;
 pub mod deadlines;
 pub mod door;

@@ -247,7 +247,9 @@ impl State {
     fn take(&mut self, plan: &Plan) -> Result<(), Error> {
         for step in &plan.steps {
             match (step, entry_of(step)) {
-                (Step::Sysctl(sysctl), _) => self.set(sysctl)?,
+                (Step::Sysctl(sysctl), _) => {
+                    self.set(sysctl)?;
+                }
                 (Step::Ruleset(ruleset), _) => {
                     if !self.knows(&Entry::Table) {
                         self.journal.push(Entry::Table)?;
@@ -261,12 +263,17 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn set(&mut self, sysctl: &Sysctl) -> Result<(), Error> {
-        let Sysctl { key, value } = sysctl;
-        let was = sysctl::read(key).map_err(|e| Error::sysctl(key, None, e))?;
-        if was == *value {
-            return Ok(());
-        }
+    /// Sets it if it has to be; whether it had to.
+    pub(super) fn set(&mut self, sysctl: &Sysctl) -> Result<bool, Error> {
+        let key = &sysctl.key;
+        let was = sysctl.now().map_err(|e| Error::sysctl(key, None, e))?;
+        let Some(was) = was else {
+            log::info!("{key} is the whole machine's, and stays as it is");
+            return Ok(false);
+        };
+        let Some(value) = sysctl.change(&was) else {
+            return Ok(false);
+        };
         let known = |e: &Entry| matches!(e, Entry::Sysctl { key: k, .. } if k == key);
         if !self.journal.entries().iter().any(known) {
             self.journal.push(Entry::Sysctl {
@@ -275,7 +282,8 @@ impl State {
                 set: value.clone(),
             })?;
         }
-        sysctl::write(key, value).map_err(|e| Error::sysctl(key, Some(value), e))
+        sysctl::write(key, &value).map_err(|e| Error::sysctl(key, Some(&value), e))?;
+        Ok(true)
     }
 
     pub(super) fn add(&mut self, entry: &Entry) -> Result<(), Error> {

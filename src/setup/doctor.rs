@@ -5,7 +5,6 @@
 //! and later; Debian's kernel package has all of it.
 
 use std::fmt;
-use std::fs;
 use std::io;
 
 use nix::sched::{CloneFlags, unshare};
@@ -21,6 +20,7 @@ use crate::setup::nft;
 use crate::setup::plan::nfv0;
 use crate::setup::ruleset::{TABLE, xtables_chain};
 use crate::setup::sysctl;
+use crate::sys::capability::{Capability, NET_ADMIN, NET_BIND_SERVICE, NET_RAW};
 use crate::sys::option;
 
 /// One feature.
@@ -128,24 +128,20 @@ fn not_tried<T>(fresh: bool, attempt: impl FnOnce() -> Result<T, netlink::Error>
 type Attempt = Result<(), String>;
 
 fn privileges() -> Vec<Finding> {
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    // include/uapi/linux/capability.h
-    [
-        (12, "CAP_NET_ADMIN", "set-up, transparent sockets"),
-        (13, "CAP_NET_RAW", "answers in the server's name"),
-    ]
-    .map(|(bit, name, needed_for)| {
-        let has = effective & (1 << bit) != 0;
-        Feature::new(name, needed_for, BUILT_IN)
+    let feature = |capability: Capability, needed_for| {
+        let here = capability.is_here();
+        Feature::new(capability.name, needed_for, BUILT_IN)
             .on_debian(BUILT_IN)
-            .found(has.then_some(()).ok_or("run as root"))
-    })
-    .into()
+            .found(here.then_some(()).ok_or("run as root"))
+    };
+    vec![
+        feature(NET_ADMIN, "set-up, transparent sockets"),
+        feature(NET_RAW, "answers in the server's name"),
+        Finding {
+            required: false,
+            ..feature(NET_BIND_SERVICE, "clients with ports below 1024")
+        },
+    ]
 }
 
 const NFT: Feature =

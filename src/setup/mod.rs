@@ -23,6 +23,7 @@ pub mod quoted;
 mod repair;
 pub mod ruleset;
 mod selector;
+mod statement;
 pub mod sysctl;
 
 pub use apply::{Setup, clean};

@@ -112,6 +112,9 @@ fn sysctls(config: &Config) -> Vec<Step> {
     if !config.returns.is_empty() || config.policies.iter().any(|p| is_local_first(config, p)) {
         list.push(Sysctl::tcp_fwmark_accept());
     }
+    if config.main.tuning {
+        list.extend(Sysctl::tuning());
+    }
     list.into_iter().map(Step::Sysctl).collect()
 }
 
@@ -256,6 +259,9 @@ fn devices(config: &Config) -> Vec<(Device, u32)> {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Sysctl(sysctl) if sysctl.at_least => {
+                write!(f, "sysctl -w {sysctl}    # each number that is not higher")
+            }
             Self::Sysctl(sysctl) => write!(f, "sysctl -w {sysctl}"),
             Self::Link(device) => write!(
                 f,

@@ -8,8 +8,8 @@ use crate::netlink::{self, link};
 use crate::setup::apply::{Setup, State, entry_of};
 use crate::setup::error::Error;
 use crate::setup::journal::Entry;
+use crate::setup::nft;
 use crate::setup::plan::Step;
-use crate::setup::{nft, sysctl};
 
 impl Setup {
     /// Makes the kernel match the plan again, touching only what is missing; how many things that
@@ -41,14 +41,7 @@ impl State {
     fn mend(&mut self, step: &Step) -> Result<bool, Error> {
         let entry = entry_of(step);
         match (step, &entry) {
-            (Step::Sysctl(wanted), _) => {
-                let now = sysctl::read(&wanted.key)
-                    .map_err(|error| Error::sysctl(&wanted.key, None, error))?;
-                if now == wanted.value {
-                    return Ok(false);
-                }
-                self.set(wanted)?;
-            }
+            (Step::Sysctl(wanted), _) => return self.set(wanted),
             (Step::Link(device), Some(entry)) => match link::find(&mut self.kernel.route, device) {
                 Ok(link) if link.up => return Ok(false),
                 Err(error) if !error.is(libc::ENODEV) => return Err(error.into()),

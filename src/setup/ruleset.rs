@@ -6,8 +6,8 @@
 //! [`crate::config::mark`].
 //!
 //! # What had to be found out
-//! - `tproxy` only for SYNs: nft looks established sockets up by the packet's outer address, the
-//!   SID, and would hand data to the listener.
+//! - `tproxy` only for SYNs and for what is rewritten as they are: nft looks established sockets up
+//!   by the packet's outer address, the SID, and would hand data to the listener.
 //! - A SYN is rewritten to its final destination before a second `tproxy`, which then sees the
 //!   flow's true addresses and ends a TIME_WAIT socket in its way; without that such SYNs are
 //!   dropped for 60 s. What the rewriting would lose, `segments_left`, is put in the tag's
@@ -26,6 +26,10 @@ use crate::config::model::{Device, Locator, OnFailure, PathKind, Policy};
 use crate::setup::plan::{CaptureWay, is_local_first};
 use crate::setup::quoted;
 use crate::setup::selector::{self, NOT_FOR_US, from, networks, plain};
+use crate::setup::statement::{
+    ACK, CLEAR_SEGMENTS_LEFT, FLOW, NOT_SYN, RESET, SHORT, SRH_IN_PLACE, STASH_SEGMENTS_LEFT, SYN,
+    SYN_ACK, TO_FINAL_DESTINATION,
+};
 
 /// Our table, in both spellings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,20 +96,6 @@ impl fmt::Display for Hold {
         }
     }
 }
-
-const SYN: &str = "tcp flags & (fin|syn|rst|ack) == syn";
-const NOT_SYN: &str = "tcp flags & (fin|syn|rst|ack) != syn";
-const SYN_ACK: &str = "tcp flags & (fin|syn|rst|ack) == (syn|ack)";
-/// The SRH lies directly behind the IPv6 header, at byte 40, and has at least one segment:
-/// only then do the raw offsets below hold.
-const SRH_IN_PLACE: &str = "ip6 nexthdr 43 rt type 4 rt hdrlength >= 2";
-/// Segments Left (byte 43) to the tag's first byte (46).
-const STASH_SEGMENTS_LEFT: &str = "@nh,368,8 set @nh,344,8";
-/// Segment List[0] (byte 48), the final destination, to the destination address (24).
-const TO_FINAL_DESTINATION: &str = "@nh,192,128 set @nh,384,128";
-const CLEAR_SEGMENTS_LEFT: &str = "@nh,344,8 set 0";
-const RESET: &str = "reject with tcp reset";
-const FLOW: &str = "ip6 saddr . tcp sport . ip6 daddr . tcp dport";
 
 fn render(config: &Config, hold: Option<&Hold>) -> String {
     let rules = Rules {
@@ -237,21 +227,7 @@ impl Rules<'_> {
     fn syn_to_us(&self, locator: &Locator, list: &mut Vec<String>) {
         let prefix = locator.prefix;
         let tproxy = &self.tproxy;
-        let mut others = Vec::new();
-        for device in &locator.devices {
-            let Some(path) = self.return_of(device) else {
-                others.push(device.clone());
-                continue;
-            };
-            let from = from(std::slice::from_ref(device));
-            let mark = self.set(self.mark.local_path(path));
-            list.push(format!(
-                "{from} ip6 daddr {prefix} rt type 4 {SYN} {tproxy} {mark}"
-            ));
-        }
-        if !others.is_empty() {
-            let from = from(&others);
-            let mark = self.set(self.mark.local());
+        for (from, mark) in self.arrivals(locator) {
             list.push(format!(
                 "{from} ip6 daddr {prefix} rt type 4 {SYN} {tproxy} {mark}"
             ));
@@ -273,11 +249,43 @@ impl Rules<'_> {
         ));
     }
 
+    /// By which devices flows come in, and their mark: those with a return path one by one.
+    fn arrivals(&self, locator: &Locator) -> Vec<(String, String)> {
+        let (mut list, mut others) = (Vec::new(), Vec::new());
+        for device in &locator.devices {
+            match self.return_of(device) {
+                Some(path) => {
+                    let mark = self.set(self.mark.local_path(path));
+                    list.push((from(std::slice::from_ref(device)), mark));
+                }
+                None => others.push(device.clone()),
+            }
+        }
+        if !others.is_empty() {
+            list.push((from(&others), self.set(self.mark.local())));
+        }
+        list
+    }
+
+    /// What brings a SYN cookie back belongs to no socket yet: `tproxy` takes it to the listener,
+    /// if there is none by the flow's true addresses. The mark stands before it, so that without
+    /// a listener the packet is answered here, as all data is.
+    fn cookies(&self, locator: &Locator, list: &mut Vec<String>) {
+        let (prefix, tproxy) = (locator.prefix, &self.tproxy);
+        for (from, mark) in self.arrivals(locator) {
+            list.push(format!(
+                "ip6 daddr {prefix} {SHORT} {from} {SRH_IN_PLACE} rt seg-left >= 1 {ACK} {mark} \
+                 {STASH_SEGMENTS_LEFT} {TO_FINAL_DESTINATION} {CLEAR_SEGMENTS_LEFT} {tproxy} accept"
+            ));
+        }
+    }
+
     /// Data of our flows: nearly all packets, so they leave before the rules for SYNs.
     fn data_to_us(&self, locator: &Locator, list: &mut Vec<String>) {
         if bypasses(locator) {
             return;
         }
+        self.cookies(locator, list);
         let prefix = locator.prefix;
         let local = self.set(self.mark.local());
         list.push(format!(
@@ -294,6 +302,7 @@ impl Rules<'_> {
             list.push(format!(
                 "ip6 daddr {prefix} rt type 4 meta l4proto tcp {FLOW} @bypassed {refresh} accept"
             ));
+            self.cookies(locator, list);
         }
         let local = self.set(self.mark.local());
         list.push(format!(

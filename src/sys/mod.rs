@@ -3,6 +3,7 @@
 //! `nix` and `socket2` cover most of them safely; `unsafe` is allowed here for what they lack.
 //! File descriptors are owned from birth.
 
+pub mod capability;
 pub mod child;
 pub mod disconnect;
 pub mod end;

@@ -53,6 +53,41 @@ pub fn routing_header(socket: impl AsFd, header: &[u8]) -> io::Result<()> {
     set(socket, libc::IPPROTO_IPV6, libc::IPV6_RTHDR, header)
 }
 
+/// Whether the kernel keeps the routing header of the last packet that came, for
+/// [`received_routing_header`]; sockets accepted later take it over from their listener
+/// (`IPV6_RECVRTHDR`, RFC 3542 section 7).
+pub fn receive_routing_header(socket: impl AsFd, on: bool) -> io::Result<()> {
+    let on = c_int::from(on).to_ne_bytes();
+    set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVRTHDR, &on)
+}
+
+/// The routing header of the last packet whose one was kept, as it came; `None` if none was
+/// (`IPV6_2292PKTOPTIONS`, RFC 2292 section 4.1: RFC 3542 has no other way for TCP).
+pub fn received_routing_header(socket: impl AsFd) -> io::Result<Option<Vec<u8>>> {
+    // struct cmsghdr as the kernel writes it: the length in a word, level and type.
+    const LENGTH: usize = size_of::<usize>();
+    const HEADER: usize = LENGTH + 2 * size_of::<c_int>();
+    // A routing header has 2048 bytes at most (RFC 8200 section 4.4).
+    let mut buffer = [0; HEADER + 2048];
+    let there = get(
+        socket,
+        libc::IPPROTO_IPV6,
+        libc::IPV6_2292PKTOPTIONS,
+        &mut buffer,
+    )?;
+    let number = |at: usize| {
+        let bytes = buffer.get(at..at + size_of::<c_int>())?;
+        Some(c_int::from_ne_bytes(bytes.try_into().ok()?))
+    };
+    let kind = (number(LENGTH), number(LENGTH + size_of::<c_int>()));
+    if there < HEADER || kind != (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_RTHDR)) {
+        return Ok(None);
+    }
+    let length = buffer[..LENGTH].try_into().map(usize::from_ne_bytes);
+    let length = length.unwrap_or(0).min(there);
+    Ok(buffer.get(HEADER..length).map(<[u8]>::to_vec))
+}
+
 /// Takes no ICMPv6 message at all (`ICMP6_FILTER`, RFC 3542 section 3.2): the kernel would keep a
 /// copy of each for whoever never reads.
 pub fn block_icmpv6(socket: impl AsFd) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! `TCP_SAVED_SYN` and NFQUEUE both hand out a packet from its IPv6 header on; `proxy::capture`
 //! turns it into a [`Syn`] and `flow` keeps that until the connection is accepted.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 
 use crate::wire::Error;
 use crate::wire::ipv6::{self, HEADER_LEN, Ipv6Header, next_header};
@@ -40,6 +40,25 @@ pub struct Syn {
 }
 
 impl Syn {
+    /// What is left of a SYN that was answered with a cookie, when the cookie has come back with
+    /// `srh`, directly behind the IPv6 header of a packet whose segments were consumed.
+    pub fn of_cookie(client: SocketAddrV6, server: SocketAddrV6, srh: SrhRepr) -> Self {
+        let destination = *server.ip();
+        Self {
+            source: *client.ip(),
+            destination,
+            final_destination: srh.segments.first().copied().unwrap_or(destination),
+            source_port: client.port(),
+            destination_port: server.port(),
+            sequence_number: 0,
+            mss: None,
+            mp_capable: false,
+            bare: true,
+            srh: Some(srh),
+            srh_directly_after_ipv6: true,
+        }
+    }
+
     /// Takes apart `packet`, which starts at its IPv6 header and may lack its TCP payload.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::peers::{self, Peer};
 use crate::server::Server;
 
 /// Clock ticks of a second (`sysconf(_SC_CLK_TCK)` is 100 on every Linux there is).
-const TICKS: f64 = 100.0;
+pub const TICKS: f64 = 100.0;
 
 /// What carries the flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,10 @@ pub struct Pipes {
     pub function: u16,
     /// Its argument.
     pub argument: u32,
-    /// `option threads`; 0 is two per core.
+    /// `option threads`; 0 is one per core.
     pub threads: u16,
+    /// `option tuning`.
+    pub tuning: bool,
 }
 
 impl Pipes {
@@ -53,8 +55,14 @@ impl Pipes {
         function: COPY,
         argument: 0,
         threads: 0,
+        tuning: false,
     };
-    /// Every byte changed.
+    /// The SYN is held until the server has answered.
+    pub const NFQUEUE: Self = Self {
+        capture: "nfqueue",
+        ..Self::COPY
+    };
+    /// Every byte changed: for two in a row, of which the second changes it back.
     pub const XOR: Self = Self {
         function: XOR,
         argument: 0x2a,
@@ -123,8 +131,11 @@ impl Contender {
                     + &function_config(COPY, "copy", "")
                     + &function_config(PASSES, "passes", "");
                 let main = format!(
-                    "option capture '{}'\noption threads '{}'\noption max_flows '65535'",
-                    pipes.capture, pipes.threads
+                    "option capture '{}'\noption threads '{}'\noption max_flows '65535'\n\
+                     option tuning '{}'",
+                    pipes.capture,
+                    pipes.threads,
+                    u8::from(pipes.tuning)
                 );
                 let path: Vec<_> = (1..=lab.proxies())
                     .map(|i| sid(i, pipes.function, pipes.argument))
@@ -188,14 +199,14 @@ impl Contender {
         self.pids().into_iter().filter_map(of).sum()
     }
 
-    /// KiB of memory that the first process at M1 holds: now, and at its most.
-    pub fn memory(&self) -> Option<(u64, u64)> {
-        let pid = *self.pids().first()?;
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let field = |name: &str| -> Option<u64> {
-            let line = status.lines().find(|line| line.starts_with(name))?;
+    /// MiB of memory in user space that the processes at M1 hold; pages that they share count for
+    /// each.
+    pub fn resident(&self) -> f64 {
+        let of = |pid: u32| -> Option<f64> {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
             line.split_whitespace().nth(1)?.parse().ok()
         };
-        Some((field("VmRSS:")?, field("VmHWM:")?))
+        self.pids().into_iter().filter_map(of).sum::<f64>() / 1024.0
     }
 }

@@ -2,15 +2,29 @@
 
 use serde_json::{Value, json};
 
+use crate::thesis::Thesis;
+
+/// How a figure is drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Groups of bars, with whiskers.
+    #[default]
+    Bars,
+    /// A line for each series, over places that follow one another; too much for a table.
+    Lines,
+}
+
 /// One figure.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Figure {
     /// Short, for file names and `--only`.
     pub name: String,
     /// For people.
     pub title: String,
     /// Which figure of the thesis it reproduces, and what that showed.
-    pub thesis: Option<&'static str>,
+    pub thesis: Option<&'static Thesis>,
+    /// How it is drawn.
+    pub form: Form,
     /// Of the samples.
     pub unit: &'static str,
     /// What the axis means.
@@ -94,7 +108,7 @@ impl Figure {
             })
             .collect();
         json!({
-            "name": self.name, "title": self.title, "thesis": self.thesis, "unit": self.unit,
+            "name": self.name, "title": self.title, "thesis": self.thesis.map(Thesis::json), "unit": self.unit,
             "axis": self.axis, "less_is_better": self.less_is_better, "series": series,
         })
     }

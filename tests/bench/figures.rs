@@ -1,12 +1,16 @@
 //! The figures there are: each sets its contenders up, measures, and takes all down again.
 
 mod chain;
+mod flood;
+mod gigabit;
 mod lossy;
 mod memory;
+mod offload;
 mod passes;
 mod set_up;
 mod sizes;
 mod threads;
+mod tuning;
 
 use crate::figure::Figure;
 
@@ -29,6 +33,10 @@ pub const ALL: &[(&str, Measure)] = &[
     ("lossy", lossy::measure),
     ("set-up", set_up::measure),
     ("memory", memory::measure),
+    ("flood", flood::measure),
+    ("gigabit", gigabit::measure),
+    ("offload", offload::measure),
+    ("tuning", tuning::measure),
 ];
 
 /// Those of a quick run.

@@ -32,6 +32,16 @@ pub struct Served {
 }
 
 impl Load {
+    /// 50 connections, and long enough that what is under way at the end counts little.
+    pub fn new(size: u64, keep_alive: bool) -> Self {
+        Self {
+            size,
+            keep_alive,
+            connections: 50,
+            seconds: if size > 100_000 { 2 } else { 1 },
+        }
+    }
+
     /// Its name in figures: `1 KB`.
     pub fn size_name(&self) -> String {
         match self.size {

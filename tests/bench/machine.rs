@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::contender::TICKS;
+
 /// How long the machine is watched before anything is measured.
 const WATCH: Duration = Duration::from_secs(3);
 /// The part of it that others may use.
@@ -89,6 +91,11 @@ impl fmt::Display for Machine {
     }
 }
 
+/// CPU seconds that all softirqs of the machine have used: the kernel's networking, whoever's.
+pub fn softirq_seconds() -> f64 {
+    columns().get(6).map_or(0.0, |ticks| *ticks as f64 / TICKS)
+}
+
 fn field(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())
@@ -96,16 +103,18 @@ fn field(text: &str, name: &str) -> Option<String> {
 
 /// Clock ticks the machine has been busy, and all of them (proc_stat(5)).
 fn ticks() -> (u64, u64) {
-    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let first = stat.lines().next().unwrap_or("");
-    let numbers: Vec<u64> = first
-        .split_whitespace()
-        .skip(1)
-        .flat_map(str::parse)
-        .collect();
+    let numbers = columns();
     let all: u64 = numbers.iter().take(8).sum();
     let idle: u64 = numbers.iter().skip(3).take(2).sum();
     (all - idle, all)
+}
+
+/// The machine's line in proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal …
+fn columns() -> Vec<u64> {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let first = stat.lines().next().unwrap_or("");
+    let numbers = first.split_whitespace().skip(1);
+    numbers.flat_map(str::parse).collect()
 }
 
 /// Days since 1970-01-01 as YYYY-MM-DD (Howard Hinnant's civil_from_days).

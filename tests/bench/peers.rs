@@ -1,11 +1,15 @@
 //! The proxies that people would use instead, transparent both ways: their packets reach them by
 //! TPROXY, and they go on from the client's address.
 
+use std::io;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use nix::sys::resource::{Resource, getrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
 use srv6pipes::demo::lab::{Lab, SERVER};
 use srv6pipes::demo::workdir::Workdir;
 
@@ -109,7 +113,9 @@ pub fn descriptors() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).unwrap().1
 }
 
-/// nginx's stream module, one process for each core.
+/// nginx's stream module, one process for each core. It has no word that makes a listener
+/// transparent; but it takes over listeners whose descriptors stand in `NGINX`, as it does from
+/// itself when it is exchanged for a newer one.
 pub fn nginx(lab: &Lab) -> Peer {
     let workdir = Workdir::new(PREFIX).unwrap();
     let folder = workdir.path().display();
@@ -120,7 +126,7 @@ pub fn nginx(lab: &Lab) -> Peer {
             &format!(
                 "load_module {module};\nuser root; worker_processes auto; daemon off; pid {folder}/pid;\n\
                  error_log {folder}/error.log;\nevents {{ worker_connections 16384; }}\n\
-                 stream {{ server {{ listen [::]:{PORT} transparent reuseport backlog=16384;\n\
+                 stream {{ server {{ listen [::]:{PORT};\n\
                  proxy_bind $remote_addr:$remote_port transparent; proxy_half_close on;\n\
                  proxy_pass [{SERVER}]:80; }} }}\n"
             ),
@@ -129,7 +135,20 @@ pub fn nginx(lab: &Lab) -> Peer {
     let mut command = lab.proxy(1).command("nginx");
     command.arg("-e").arg(workdir.path().join("error.log"));
     command.arg("-c").arg(config);
+    let listener = lab.proxy(1).run(transparent_listener).unwrap().unwrap();
+    command.env("NGINX", format!("{};", listener.as_raw_fd()));
     Peer::start(lab, command, workdir)
+}
+
+fn transparent_listener() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_only_v6(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_ip_transparent_v6(true)?;
+    socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, PORT, 0, 0).into())?;
+    socket.listen(16_384)?;
+    socket.set_cloexec(false)?;
+    Ok(socket)
 }
 
 /// The relay in `tests/bench/realm`, on the library realm_io.

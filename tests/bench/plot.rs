@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, Form};
 use crate::table::digits;
 
-const WIDTH: f64 = 900.0;
+/// Of a figure that stands alone.
+pub const WIDE: f64 = 900.0;
 const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 70.0;
 const BOTTOM: f64 = 50.0;
@@ -16,7 +17,7 @@ const COLOURS: [&str; 8] = [
 ];
 
 /// The figure's picture.
-pub fn svg(figure: &Figure) -> String {
+pub fn svg(figure: &Figure, width: f64) -> String {
     let spreads = |s: usize, p: usize| figure.spread(s, p);
     let most = (0..figure.series.len())
         .flat_map(|s| (0..figure.places.len()).filter_map(move |p| spreads(s, p)))
@@ -28,7 +29,7 @@ pub fn svg(figure: &Figure) -> String {
     let y = |value: f64| TOP + plot_height * (1.0 - value / top);
     let legend = 18.0 * figure.series.len() as f64;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {}\" role=\"img\" \
          font-family=\"sans-serif\" font-size=\"12\">\n<title>{}</title>\n",
         HEIGHT + legend,
         escape(&figure.title)
@@ -37,7 +38,7 @@ pub fn svg(figure: &Figure) -> String {
         let value = top * f64::from(step) / 4.0;
         let _ = writeln!(
             svg,
-            "<line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{0:.1}\" y2=\"{0:.1}\" stroke=\"#ddd\"/>\
+            "<line x1=\"{LEFT}\" x2=\"{width}\" y1=\"{0:.1}\" y2=\"{0:.1}\" stroke=\"#ddd\"/>\
              <text x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{3}</text>",
             y(value),
             LEFT - 6.0,
@@ -50,11 +51,15 @@ pub fn svg(figure: &Figure) -> String {
         "<text x=\"4\" y=\"16\" fill=\"#555\">{}</text>",
         escape(figure.unit)
     );
-    let group = (WIDTH - LEFT) / figure.places.len() as f64;
+    let group = (width - LEFT) / figure.places.len() as f64;
     let bar = group * 0.8 / figure.series.len() as f64;
     for (p, place) in figure.places.iter().enumerate() {
         let left = LEFT + group * (p as f64 + 0.1);
-        for s in 0..figure.series.len() {
+        let bars = match figure.form {
+            Form::Bars => figure.series.len(),
+            Form::Lines => 0,
+        };
+        for s in 0..bars {
             let Some(spread) = figure.spread(s, p) else {
                 continue;
             };
@@ -80,10 +85,25 @@ pub fn svg(figure: &Figure) -> String {
             escape(place)
         );
     }
+    if figure.form == Form::Lines {
+        for s in 0..figure.series.len() {
+            let point = |p: usize| {
+                let x = LEFT + group * (p as f64 + 0.5);
+                Some(format!("{x:.1},{:.1}", y(figure.spread(s, p)?.median)))
+            };
+            let points: Vec<String> = (0..figure.places.len()).filter_map(point).collect();
+            let _ = writeln!(
+                svg,
+                "<polyline points=\"{}\" fill=\"none\" stroke-width=\"2\" stroke=\"{}\"/>",
+                points.join(" "),
+                COLOURS[s % COLOURS.len()]
+            );
+        }
+    }
     let _ = writeln!(
         svg,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#555\">{}</text>",
-        f64::midpoint(LEFT, WIDTH),
+        f64::midpoint(LEFT, width),
         HEIGHT - BOTTOM + 36.0,
         escape(figure.axis)
     );

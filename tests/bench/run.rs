@@ -18,8 +18,10 @@
 mod contender;
 mod figure;
 mod figures;
+mod flood;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod honest;
 mod load;
 mod machine;
 mod page;
@@ -27,7 +29,10 @@ mod peers;
 mod plot;
 mod rounds;
 mod server;
+mod shape;
+mod sockets;
 mod table;
+mod thesis;
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,6 +44,9 @@ use nix::sys::resource::{Resource, setrlimit};
 
 use figure::Figure;
 use machine::Machine;
+
+/// What 10 000 flows through haproxy want, twice.
+const DESCRIPTORS: u64 = 65_536;
 
 /// Measure srv6pipes beside the kernel router and other proxies.
 #[derive(FromArgs, Debug)]
@@ -76,12 +84,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    setrlimit(
-        Resource::RLIMIT_NOFILE,
-        peers::descriptors(),
-        peers::descriptors(),
-    )
-    .unwrap();
+    // More than the hard limit may be asked for, and must not be had everywhere.
+    let raised = |most| setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    raised(DESCRIPTORS.max(peers::descriptors()))
+        .or_else(|_| raised(peers::descriptors()))
+        .unwrap();
     let began = Instant::now();
     let scope = figures::Scope { quick: words.quick };
     let wanted: Option<Vec<&str>> = words.only.as_deref().map(|only| only.split(',').collect());

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, Form};
 use crate::machine::Machine;
 
 /// All figures, one table each, medians with the ratio to the first series and its spread.
 pub fn markdown(machine: &Machine, figures: &[Figure]) -> String {
     let mut text = format!("Measured {machine}.\n");
-    for figure in figures {
+    for figure in figures.iter().filter(|figure| figure.form == Form::Bars) {
         let _ = write!(text, "\n**{}** ({}", figure.title, figure.unit);
         if figure.less_is_better {
             text.push_str("; less is better");

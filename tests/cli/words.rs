@@ -110,6 +110,28 @@ fn check_prints_what_run_would_do() {
 }
 
 #[test]
+fn check_tells_services_whether_they_are_wanted() {
+    let folder = TempDir::new();
+    let file = config(&folder, "");
+    let words = ["check", "--enabled", "-c", file.to_str().unwrap()];
+    let wanted = srv6pipes(&words).with(0);
+    assert_eq!(wanted.stdout + &wanted.stderr, "");
+
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("enabled '1'", "enabled '0'")).unwrap();
+    let unwanted = srv6pipes(&words).with(3);
+    let line = format!("{}: option enabled is '0'", file.display());
+    assert!(unwanted.stderr.contains(&line), "{unwanted:?}");
+    assert_eq!(unwanted.stdout, "");
+    // Without the switch it is as right as before.
+    srv6pipes(&["check", "-c", file.to_str().unwrap()]).with(0);
+
+    fs::write(&file, text.replace("enabled '1'", "enabled 'perhaps'")).unwrap();
+    let wrong = srv6pipes(&words).with(1);
+    assert!(wrong.stderr.contains("'perhaps'"), "{wrong:?}");
+}
+
+#[test]
 fn check_touches_nothing() {
     let Some(lab) = lab(1) else { return };
     let folder = TempDir::new();

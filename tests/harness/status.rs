@@ -53,6 +53,7 @@ impl Status {
         // What happened to a flow on its way, not how it ended.
         let others = [
             "accepted_flows",
+            "cookie_flows",
             "piped_flows",
             "rerouted_flows",
             "other_port_flows",

@@ -8,6 +8,7 @@ mod harness;
 
 mod killed;
 mod others;
+mod service;
 mod start;
 mod stop;
 

@@ -229,6 +229,7 @@ pub fn config() -> Config {
             max_flows: 16,
             idle_timeout: Duration::from_secs(7440),
             connect_timeout: Duration::from_secs(10),
+            tuning: false,
             port: 5000,
             queue: 7,
             mark: MarkMask { shift: 8 },

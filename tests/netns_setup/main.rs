@@ -110,6 +110,31 @@ fn two_namespaces_do_not_meet() {
 }
 
 #[test]
+fn tuning_raises_what_is_lower_and_puts_it_back() {
+    in_namespace(|| {
+        let read = |key: &str| run(&format!("sysctl -n net.ipv4.{key}"));
+        std::fs::write("/proc/sys/net/ipv4/tcp_rmem", "4096 131072 6291456").unwrap();
+        std::fs::write("/proc/sys/net/ipv4/tcp_wmem", "8192 16384 99999999").unwrap();
+        let (folder, before) = (Folder::new(), [read("tcp_rmem"), read("tcp_wmem")]);
+        let mut config = config();
+        config.main.tuning = true;
+        // What a namespace cannot set, like net.core.rmem_max, is no reason to fail.
+        let mut setup = apply(&config, &folder);
+        assert_eq!(read("tcp_rmem").trim(), "4096\t131072\t16777216");
+        assert_eq!(read("tcp_wmem"), before[1]);
+        assert_eq!(setup.repair().unwrap(), 0);
+        config.main.tuning = false;
+        setup.transition(saved_syn(&config)).unwrap();
+        assert_eq!(read("tcp_rmem"), before[0]);
+        config.main.tuning = true;
+        setup.transition(saved_syn(&config)).unwrap();
+        drop(setup);
+        assert_eq!([read("tcp_rmem"), read("tcp_wmem")], before);
+        assert!(folder.is_empty());
+    });
+}
+
+#[test]
 fn a_sysctl_somebody_else_has_changed_is_left_alone() {
     in_namespace(|| {
         let folder = Folder::new();

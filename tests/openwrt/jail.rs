@@ -15,7 +15,7 @@ fn jail(record: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn two_capabilities_and_no_more() {
+fn three_capabilities_and_no_more() {
     let file = text(&root().join("files/etc/capabilities/srv6pipes.json"));
     let sets: serde_json::Value = serde_json::from_str(&file).unwrap();
     let sets = sets.as_object().unwrap();
@@ -31,7 +31,8 @@ fn two_capabilities_and_no_more() {
         ]
     );
     for set in sets.values() {
-        assert_eq!(*set, serde_json::json!(["CAP_NET_ADMIN", "CAP_NET_RAW"]));
+        let ours = ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW"];
+        assert_eq!(*set, serde_json::json!(ours));
     }
 }
 

@@ -147,12 +147,13 @@ impl Bench {
 
     fn timed(
         &mut self,
-        mut feed: Feed,
+        feed: Feed,
         place: usize,
         direction: Direction,
         stream: &[u8],
         length: usize,
     ) -> Result<Round, Error> {
+        let mut feed = feed.timed();
         let waited = self.waited;
         let mut round = Round::default();
         let mut windows = stream.chunks(MAX_WINDOW).cycle();

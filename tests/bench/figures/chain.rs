@@ -8,7 +8,7 @@ use crate::figures::Scope;
 use crate::figures::sizes::series;
 use crate::load::Load;
 use crate::rounds;
-use crate::server::SIZES;
+use crate::thesis;
 
 /// Client – P1 – P2 – server.
 pub fn measure(scope: Scope) -> Vec<Figure> {
@@ -22,27 +22,19 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         Contender::start("two srv6pipes, copy", Kind::Pipes(Pipes::COPY), &options),
         Contender::start("two srv6pipes, xor", Kind::Pipes(Pipes::XOR), &options),
     ];
-    let loads: Vec<Load> = SIZES
-        .iter()
-        .map(|size| Load {
-            size: *size,
-            keep_alive: false,
-            connections: 50,
-            seconds: 2,
-        })
-        .collect();
+    let loads = [1000, 100_000, 10_000_000].map(|size| Load::new(size, false));
     let rounds = if scope.quick { 2 } else { 6 };
     let samples = rounds::run(&contenders, &loads, rounds);
     vec![Figure {
         name: "chain".to_owned(),
         title: "Throughput through two in a row, a new connection for each request".to_owned(),
-        thesis: Some("figure 3.14: no difference from two routers at 1 Gb/s"),
+        thesis: Some(&thesis::CHAIN),
         unit: "Mbit/s",
         axis: "object",
         places: loads.iter().map(Load::size_name).collect(),
         series: series(&contenders, &samples, |sample| {
             sample.served.megabits_per_second
         }),
-        less_is_better: false,
+        ..Figure::default()
     }]
 }

@@ -3,15 +3,19 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use srv6pipes::demo::lab::{Options, SERVER};
 
-use crate::contender::{Contender, Kind, Pipes};
+use crate::contender::{Contender, Kind};
 use crate::figure::{Figure, Series};
 use crate::figures::Scope;
+use crate::figures::sizes::ALL;
 use crate::harness::wire::{Settings, Wire};
+use crate::rounds::progress;
 
+const QUICK: &[(&str, Kind)] = &[ALL[0], ALL[2], ALL[3], ALL[4]];
 const REQUEST: &[u8] = b"GET /1000 HTTP/1.0\r\n\r\n";
 
 /// Median and 99th percentile over many connections, as places of one figure.
@@ -20,12 +24,10 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         name: "set-up".to_owned(),
         title: "Time to the first byte of a 1 KB answer, one new connection after the other"
             .to_owned(),
-        thesis: None,
         unit: "ms",
         axis: "round trip, statistic",
-        places: Vec::new(),
-        series: Vec::new(),
         less_is_better: true,
+        ..Figure::default()
     };
     for rtt in [0_u64, 50] {
         if scope.quick && rtt > 0 {
@@ -39,16 +41,7 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
             cut: rtt > 0,
             ..Options::default()
         };
-        let nfqueue = Pipes {
-            capture: "nfqueue",
-            ..Pipes::COPY
-        };
-        let kinds = [
-            ("kernel router", Kind::Router),
-            ("srv6pipes, saved_syn", Kind::Pipes(Pipes::COPY)),
-            ("srv6pipes, nfqueue", Kind::Pipes(nfqueue)),
-            ("haproxy, splice", Kind::HaproxySplice),
-        ];
+        let kinds = if scope.quick { QUICK } else { ALL };
         let (contenders, _wires): (Vec<_>, Vec<_>) = kinds
             .iter()
             .map(|(name, kind)| {
@@ -60,7 +53,8 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
                 })
             })
             .unzip();
-        let (rounds, connections) = if rtt > 0 { (5, 40) } else { (7, 400) };
+        // Where packets only wait, four clients at once do not meet.
+        let (rounds, connections, clients) = if rtt > 0 { (4, 10, 4) } else { (7, 400, 1) };
         figure.places.push(format!("{rtt} ms, median"));
         figure.places.push(format!("{rtt} ms, 99 %"));
         for (c, contender) in contenders.iter().enumerate() {
@@ -75,7 +69,8 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         for round in 0..=rounds {
             for turn in 0..contenders.len() {
                 let c = (turn + round) % contenders.len();
-                let mut times = first_bytes(&contenders[c], connections);
+                progress(&format!("{rtt} ms, round {round} of {rounds}"));
+                let mut times = first_bytes(&contenders[c], connections, clients);
                 times.sort();
                 if round > 0 {
                     let at = |part: usize| times[times.len() * part / 100].as_secs_f64() * 1000.0;
@@ -86,11 +81,13 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
             }
         }
     }
+    progress("");
     vec![figure]
 }
 
-/// From connect to the first byte of the answer, for each connection.
-fn first_bytes(contender: &Contender, connections: usize) -> Vec<Duration> {
+/// From connect to the first byte of the answer, for each connection: so many `clients` at once,
+/// each with `connections` one after the other.
+fn first_bytes(contender: &Contender, connections: usize, clients: usize) -> Vec<Duration> {
     let one = || {
         let began = Instant::now();
         let mut stream = TcpStream::connect((SERVER, 80)).unwrap();
@@ -102,9 +99,13 @@ fn first_bytes(contender: &Contender, connections: usize) -> Vec<Duration> {
         stream.read_to_end(&mut rest).unwrap();
         took
     };
-    contender
-        .lab
-        .client()
-        .run(|| (0..connections).map(|_| one()).collect())
-        .unwrap()
+    let client = || (0..connections).map(|_| one()).collect::<Vec<_>>();
+    let all = || {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
+            let times = threads.into_iter().map(|thread| thread.join().unwrap());
+            times.flatten().collect()
+        })
+    };
+    contender.lab.client().run(all).unwrap()
 }

@@ -8,6 +8,7 @@ use crate::figures::Scope;
 use crate::figures::sizes::series;
 use crate::load::Load;
 use crate::rounds;
+use crate::thesis;
 
 /// 1, 2, 4 and 8 workers, beside the router.
 pub fn measure(scope: Scope) -> Vec<Figure> {
@@ -24,26 +25,19 @@ pub fn measure(scope: Scope) -> Vec<Figure> {
         let name = format!("srv6pipes, {threads} threads");
         contenders.push(Contender::start(&name, Kind::Pipes(pipes), &options));
     }
-    let loads = [1000, 100_000, 10_000_000].map(|size| Load {
-        size,
-        keep_alive: false,
-        connections: 50,
-        seconds: 2,
-    });
-    let rounds = if scope.quick { 3 } else { 8 };
+    let loads = [1000, 100_000, 10_000_000].map(|size| Load::new(size, false));
+    let rounds = if scope.quick { 3 } else { 5 };
     let samples = rounds::run(&contenders, &loads, rounds);
     vec![Figure {
         name: "threads".to_owned(),
         title: "Requests per second by threads, a new connection for each request".to_owned(),
-        thesis: Some(
-            "figures 3.16 to 3.19: two threads per core are best, one thread costs at 1 KB",
-        ),
+        thesis: Some(&thesis::THREADS),
         unit: "requests/s",
         axis: "object",
         places: loads.iter().map(Load::size_name).collect(),
         series: series(&contenders, &samples, |sample| {
             sample.served.requests_per_second
         }),
-        less_is_better: false,
+        ..Figure::default()
     }]
 }

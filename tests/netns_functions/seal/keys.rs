@@ -100,7 +100,7 @@ fn check_tells_all_that_is_wrong_with_keys_and_their_file() {
     let good = format!("7 {key}\n");
     check(&config(0o600, &good, "")).with(0);
     let keys = workdir.path().join("keys").display().to_string();
-    let section = example("seal").replace("/etc/srv6pipes.keys", &keys);
+    let section = example("seal").replace("/etc/srv6pipes/seal.keys", &keys);
     let path = workdir.write("example.conf", &(base.clone() + &section));
     check(&path.unwrap()).with(0);
 

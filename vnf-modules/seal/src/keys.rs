@@ -22,7 +22,7 @@ use crate::cipher::KEY;
 use crate::schedule::MasterKey;
 
 /// Where it is, if the operator does not say.
-pub const DEFAULT_PATH: &str = "/etc/srv6pipes.keys";
+pub const DEFAULT_PATH: &str = "/etc/srv6pipes/seal.keys";
 
 /// Larger files are something else, bytes.
 const MAX_FILE: usize = 64 * 1024;
