@@ -17,11 +17,9 @@ use harness::talk::xored;
 use srv6pipes::demo::lab::{CLIENT, SERVER, sid};
 use srv6pipes::demo::sniff::Tap;
 
-/// 256 MiB, the size of the thesis's largest objects and more than every buffer on the way. An
-/// emulated machine needs minutes for that, so its tests may say how many MiB instead.
+/// 256 MiB, the size of the thesis's largest objects and more than every buffer on the way.
 fn large() -> u64 {
-    let mib = std::env::var("SRV6PIPES_TEST_MIB").map_or(256, |mib| mib.parse().unwrap());
-    mib << 20
+    harness::amount("SRV6PIPES_TEST_MIB", 256) << 20
 }
 
 fn v6(address: SocketAddr) -> SocketAddrV6 {

@@ -16,7 +16,7 @@ use harness::noise::{self, Noise, Sum};
 use harness::peer::{Habit, Server, connect, exchange};
 use harness::proxy::Proxy;
 use harness::status::{COPIED, Status, counted, descriptors, resident_kib};
-use harness::{PATIENCE, lab, wait_for};
+use harness::{PATIENCE, amount, lab, wait_for};
 use srv6pipes::demo::lab::{Lab, SERVER, sid};
 
 /// As many descriptors as we may have: each flow has two in this process.
@@ -30,14 +30,8 @@ fn words(i: u64, round: u64) -> Vec<u8> {
     noise::bytes(i * 3 + round, 3000)
 }
 
-/// How many flows are there at once. An emulated machine takes longer for each than the ends of the
-/// first want to wait, so its tests may say how many.
-fn at_once() -> u64 {
-    std::env::var("SRV6PIPES_TEST_FLOWS").map_or(1000, |flows| flows.parse().unwrap())
-}
-
 fn many_flows(capture: &str) {
-    let all = at_once();
+    let all = amount("SRV6PIPES_TEST_FLOWS", 1000);
     let Some(lab) = lab(2) else { return };
     many_descriptors();
     let xor = harness::proxy::function_config(1, "xor", "");
