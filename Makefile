@@ -1,6 +1,6 @@
 # What one types here. Every target does its own set-up; the jobs themselves are in tests/ci.sh.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench bench-modules lint deb clean
+.PHONY: help build demo test test-arm bench bench-modules lint deb clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ demo: ## two proxies between curl and nginx, in namespaces on this machine (root
 
 test: ## everything: style, documentation, licences, unit tests, tests in namespaces (root)
 	tests/ci.sh all
+
+test-arm: ## the packages for OpenWrt on an emulated ARMv7, with Debian's kernel (root)
+	tests/ci.sh arm
 
 bench: ## srv6pipes beside the kernel router and other proxies; QUICK=1 takes under three minutes (root)
 	tests/ci.sh bench

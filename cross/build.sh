@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # The daemon and the stock modules for a router: `cross/build.sh TARGET [dynamic|static]`, or with
 # --verify in front, to show that two builds in two folders are the same. What each measure for
-# size gives, and what cannot be built: cross/README.md.
+# size gives, and what cannot be built: cross/README.md. `cross/build.sh TARGET tests NAME...` is
+# for tests/arm.
 #
 # The result is target/cross/TARGET-FLAVOUR/ (below CARGO_TARGET_DIR, if that is set):
 #   dynamic   srv6pipes and lib*.so; they need musl's libc.so and nothing else
 #   static    srv6pipes alone, the stock modules inside
+#   tests     what is named behind it of tests/*.rs, for a daemon that is installed as the packages
+#             install it
 #
 # Debian 12 has everything but Rust's standard library for musl, which is built here from Debian's
 # source of it, with the crates that its own Cargo.lock names. That needs options which Debian's
@@ -14,7 +17,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage() {
-    echo "usage: cross/build.sh [--verify] armv7|aarch64|x86_64|mipsel [dynamic|static]" >&2
+    echo "usage: cross/build.sh [--verify] armv7|aarch64|x86_64|mipsel [dynamic|static|tests NAME...]" >&2
     exit 64
 }
 
@@ -28,7 +31,12 @@ if [[ ${1-} == --verify ]]; then
 fi
 name=${1-}
 flavour=${2:-dynamic}
-[[ $# -le 2 && ($flavour == dynamic || $flavour == static) ]] || usage
+tests=()
+if [[ $flavour == tests && $# -gt 2 ]]; then
+    tests=("${@:3}")
+else
+    [[ $# -le 2 && ($flavour == dynamic || $flavour == static) ]] || usage
+fi
 
 case $name in
     armv7)
@@ -104,16 +112,23 @@ build() {
     # As cargo and the crate cc spell the target in names of variables.
     local lower=${triple//-/_}
     local upper=${lower^^}
-    if [[ $flavour == dynamic ]]; then
-        flags+=(-Ctarget-feature=-crt-static)
-    else
+    if [[ $flavour == static ]]; then
         flags+=(-Ctarget-feature=+crt-static -Clink-self-contained=no)
+    else
+        flags+=(-Ctarget-feature=-crt-static)
     fi
     cargo=(env RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc SOURCE_DATE_EPOCH=0
         "CARGO_TARGET_${upper}_LINKER=$linker" "CARGO_TARGET_${upper}_RUSTFLAGS=${flags[*]}"
         "CC_$lower=$musl-gcc" "AR_$lower=$gnu-ar" /usr/bin/cargo)
-    local words=(--locked --profile router --target "$triple" --target-dir "$out/build"
+    local words=(--locked --target "$triple" --target-dir "$out/build"
         "-Zbuild-std=std,panic_unwind")
+    # Tests shall be built soon rather than be small, and yet not too slow for an emulated machine.
+    if [[ $flavour == tests ]]; then
+        words+=(--profile dev --config profile.dev.opt-level=1 --config profile.dev.debug=false
+            --config 'profile.dev.strip="symbols"')
+    else
+        words+=(--profile router)
+    fi
     local from=$out/build/$triple/router to=$out/$name-$flavour
     rm -rf "$to"
     mkdir -p "$to"
@@ -125,11 +140,27 @@ build() {
             "${cargo[@]}" rustc "${words[@]}" --package "srv6pipes-$module" --lib --crate-type cdylib
             cp "$from/lib$module.so" "$to/"
         done
-    else
+    elif [[ $flavour == static ]]; then
         "${cargo[@]}" build "${words[@]}" --package srv6pipes --no-default-features \
             --features builtin-modules
+    else
+        build_tests
+        return
     fi
     cp "$from/srv6pipes" "$to/"
+}
+
+# They do not find the daemon and its modules in their own target folder.
+build_tests() {
+    local messages
+    messages=$(SRV6PIPES_TEST_PROGRAM=/usr/sbin/srv6pipes SRV6PIPES_TEST_MODULES=/usr/lib/srv6pipes \
+        "${cargo[@]}" test --no-run "${words[@]}" --package srv6pipes \
+        --message-format json-render-diagnostics "${tests[@]/#/--test=}")
+    local test file
+    for test in "${tests[@]}"; do
+        file=$(sed -n "s/.*\"executable\":\"\([^\"]*\/$test-[0-9a-f]*\)\".*/\1/p" <<<"$messages")
+        cp "$file" "$to/$test"
+    done
 }
 
 # The stock modules, by the list that a test holds against the tree.
@@ -203,5 +234,6 @@ verify() {
 packages
 toolchain
 build
+[[ $flavour != tests ]] || exit 0
 report
 ! $verify || verify

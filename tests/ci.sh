@@ -172,9 +172,15 @@ job_miri() {
     cargo +nightly miri test --locked -p srv6pipes --lib --target-dir "$target/miri" vnf::c
 }
 
+# The packages for OpenWrt, run on an emulated ARMv7.
+job_arm() {
+    tests/deps.sh arm
+    tests/arm/run.sh
+}
+
 job_all() {
     tests/deps.sh test
-    run fmt clippy doc deny fuzz docs deb builtin valgrind test
+    run fmt clippy doc deny fuzz docs deb builtin arm valgrind test
 }
 
 run() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the programs that a job needs: `tests/deps.sh build|demo|test|bench`. Root on Debian gets them
+# Brings the programs that a job needs: `tests/deps.sh build|demo|test|arm|bench`. Root on Debian gets them
 # installed; everybody else is told the command to type. Nothing happens when all are there.
 set -euo pipefail
 
@@ -12,6 +12,10 @@ test=("${build[@]}" "${demo[@]}"
     shellcheck:shellcheck shfmt:shfmt systemd-analyze:systemd tshark:tshark valgrind:valgrind
     zsh:zsh)
 
+# cross/build.sh brings the compiler for ARMv7 itself.
+arm=("${build[@]}" qemu-system-arm:qemu-system-arm cpio:cpio depmod:kmod dpkg-deb:dpkg flock:util-linux
+    make:make readelf:binutils)
+
 # The stream module comes with a folder of its own; its package has no program.
 bench=("${demo[@]}" cc:gcc wrk:wrk haproxy:haproxy)
 
@@ -19,8 +23,9 @@ case ${1-} in
     build) wanted=("${build[@]}") ;;
     demo) wanted=("${build[@]}" "${demo[@]}") ;;
     test) wanted=("${test[@]}") ;;
+    arm) wanted=("${arm[@]}") ;;
     bench) wanted=("${bench[@]}") ;;
-    *) echo "usage: tests/deps.sh build|demo|test|bench" >&2; exit 64 ;;
+    *) echo "usage: tests/deps.sh build|demo|test|arm|bench" >&2; exit 64 ;;
 esac
 
 # Where root's programs are, also for those who are not.
@@ -40,6 +45,23 @@ if [[ $1 == test ]]; then
         fi
         rustup component add "${component/fmt/rustfmt}"
     done
+fi
+
+# The virtual machine's kernel and programs are Debian's for another architecture.
+if [[ $1 == arm ]]; then
+    if ! command -v apt-get >/dev/null; then
+        echo "missing: apt-get, which fetches Debian's packages for the virtual machine" >&2
+        exit 1
+    fi
+    if ! apt-cache show linux-image-armmp:armhf >/dev/null 2>&1; then
+        if ((EUID)); then
+            echo "missing; type: sudo sh -c 'dpkg --add-architecture armhf && apt-get update'" >&2
+            exit 1
+        fi
+        dpkg --add-architecture armhf
+        # Fails for one index that is out of step with its list, while all that is wanted is there.
+        apt-get update || true
+    fi
 fi
 
 missing=()

@@ -18,7 +18,9 @@ use srv6pipes::demo::lab::{CLIENT, SERVER, sid};
 use srv6pipes::demo::sniff::Tap;
 
 /// 256 MiB, the size of the thesis's largest objects and more than every buffer on the way.
-const LARGE: u64 = 256 << 20;
+fn large() -> u64 {
+    harness::amount("SRV6PIPES_TEST_MIB", 256) << 20
+}
 
 fn v6(address: SocketAddr) -> SocketAddrV6 {
     match address {
@@ -64,29 +66,29 @@ fn both_ways_at_once(pipeline: &Pipeline, length: u64) {
 }
 
 #[test]
-fn two_xors_in_a_row_leave_256_mb_each_way_as_they_were() {
+fn two_xors_in_a_row_leave_what_goes_each_way_as_it_was() {
     let Some(pipeline) = Pipeline::start(2, "saved_syn") else {
         return;
     };
     pipeline.steer(XOR, 0x2a);
-    both_ways_at_once(&pipeline, LARGE);
+    both_ways_at_once(&pipeline, large());
     for i in [1, 2] {
         assert_eq!(pipeline.counter(i, "spliced_bytes"), 0);
         for counter in ["in_bytes", "out_bytes"] {
-            assert_eq!(pipeline.function_counter(i, XOR, counter), 2 * LARGE);
+            assert_eq!(pipeline.function_counter(i, XOR, counter), 2 * large());
         }
     }
 }
 
 #[test]
-fn copy_leaves_256_mb_each_way_to_splice() {
+fn copy_leaves_what_goes_each_way_to_splice() {
     let Some(pipeline) = Pipeline::start(2, "nfqueue") else {
         return;
     };
     pipeline.steer(COPY, 0);
-    both_ways_at_once(&pipeline, LARGE);
+    both_ways_at_once(&pipeline, large());
     for i in [1, 2] {
-        let copied = 2 * LARGE - pipeline.counter(i, "spliced_bytes");
+        let copied = 2 * large() - pipeline.counter(i, "spliced_bytes");
         assert!((1..=2 * COPIED).contains(&copied), "{copied}");
         assert_eq!(pipeline.function_counter(i, COPY, "in_bytes"), 0);
         assert_eq!(pipeline.function_counter(i, COPY, "flows"), 1);

@@ -16,7 +16,7 @@ use harness::noise::{self, Noise, Sum};
 use harness::peer::{Habit, Server, connect, exchange};
 use harness::proxy::Proxy;
 use harness::status::{COPIED, Status, counted, descriptors, resident_kib};
-use harness::{PATIENCE, lab, wait_for};
+use harness::{PATIENCE, amount, lab, wait_for};
 use srv6pipes::demo::lab::{Lab, SERVER, sid};
 
 /// As many descriptors as we may have: each flow has two in this process.
@@ -30,8 +30,8 @@ fn words(i: u64, round: u64) -> Vec<u8> {
     noise::bytes(i * 3 + round, 3000)
 }
 
-fn a_thousand_flows(capture: &str) {
-    const FLOWS: u64 = 1000;
+fn many_flows(capture: &str) {
+    let all = amount("SRV6PIPES_TEST_FLOWS", 1000);
     let Some(lab) = lab(2) else { return };
     many_descriptors();
     let xor = harness::proxy::function_config(1, "xor", "");
@@ -49,7 +49,7 @@ fn a_thousand_flows(capture: &str) {
         descriptors(proxy)
     });
 
-    let mut flows: Vec<TcpStream> = (0..FLOWS)
+    let mut flows: Vec<TcpStream> = (0..all)
         .map(|_| connect(lab.client(), server.address()).unwrap())
         .collect();
     for round in 0..2 {
@@ -62,7 +62,7 @@ fn a_thousand_flows(capture: &str) {
             assert!(answer == words(i, round), "flow {i}, round {round}");
         }
         for proxy in &proxies {
-            let status = counted(proxy, &[("live_flows", FLOWS), ("piped_flows", FLOWS + 1)]);
+            let status = counted(proxy, &[("live_flows", all), ("piped_flows", all + 1)]);
             status.assert_adds_up();
         }
     }
@@ -70,16 +70,16 @@ fn a_thousand_flows(capture: &str) {
         flow.shutdown(Shutdown::Write).unwrap();
         assert_eq!(flow.read(&mut [0]).unwrap(), 0);
     }
-    for _ in 0..FLOWS {
+    for _ in 0..all {
         let report = server.report();
         report.end.unwrap();
         assert_eq!(report.received, 6000);
     }
     for (proxy, before) in proxies.iter().zip(before) {
-        let status = counted(proxy, &finished(FLOWS + 1));
+        let status = counted(proxy, &finished(all + 1));
         status.assert_adds_up();
-        assert_eq!(status.counter("accepted_flows"), FLOWS + 1);
-        let bytes = FLOWS * 6000 + 5;
+        assert_eq!(status.counter("accepted_flows"), all + 1);
+        let bytes = all * 6000 + 5;
         for name in [
             "upstream_in",
             "upstream_out",
@@ -94,13 +94,13 @@ fn a_thousand_flows(capture: &str) {
 }
 
 #[test]
-fn a_thousand_flows_at_once_leave_nothing_behind() {
-    a_thousand_flows("saved_syn");
+fn many_flows_at_once_leave_nothing_behind() {
+    many_flows("saved_syn");
 }
 
 #[test]
-fn a_thousand_held_syns_leave_nothing_behind() {
-    a_thousand_flows("nfqueue");
+fn many_held_syns_leave_nothing_behind() {
+    many_flows("nfqueue");
 }
 
 /// How much the sender of a stuck flow would like to send: more than sockets hold.

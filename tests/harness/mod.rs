@@ -86,6 +86,12 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// How much a test does: `usually`, or what the environment says. On an emulated machine (tests/arm)
+/// the ends of its first flow would lose patience while its last begins.
+pub fn amount(variable: &str, usually: u64) -> u64 {
+    std::env::var(variable).map_or(usually, |amount| amount.parse().unwrap())
+}
+
 /// An error and its reasons on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

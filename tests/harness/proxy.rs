@@ -12,8 +12,15 @@ use srv6pipes::demo::workdir::Workdir;
 
 use super::{PREFIX, chain, wait_for};
 
-/// The binary under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_srv6pipes");
+/// The binary under test: the one that cargo has just built, or where the build's environment says
+/// that it will be installed (tests/arm runs tests on another machine).
+pub const PROGRAM: &str = match option_env!("SRV6PIPES_TEST_PROGRAM") {
+    Some(installed) => installed,
+    None => env!("CARGO_BIN_EXE_srv6pipes"),
+};
+
+/// The folder of the stock modules, if they are installed too.
+const MODULES: Option<&str> = option_env!("SRV6PIPES_TEST_MODULES");
 
 /// The modules that every daemon finds in its folder.
 const BASIC: [&str; 3] = ["libcopy.so", "libpasses.so", "libxor.so"];
@@ -180,6 +187,9 @@ impl Drop for Proxy {
 /// for those who depend on it, and nobody does. A program with the modules inside wants no files.
 pub fn modules() -> PathBuf {
     static BUILT: Once = Once::new();
+    if let Some(installed) = MODULES {
+        return installed.into();
+    }
     let folder = Path::new(PROGRAM).parent().unwrap();
     if cfg!(feature = "builtin-modules") {
         return folder.to_owned();

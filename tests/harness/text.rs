@@ -99,5 +99,6 @@ fn below(noise: &mut Noise, limit: usize) -> usize {
     let mut word = [0; 8];
     // It never fails.
     let _eight = noise.read(&mut word);
-    usize::from_le_bytes(word) % limit
+    // The same number on every machine.
+    usize::try_from(u64::from_le_bytes(word) % limit as u64).unwrap_or(0)
 }
