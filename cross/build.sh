@@ -109,6 +109,10 @@ build() {
     local flags=("--remap-path-prefix=$PWD=/srv6pipes" "--remap-path-prefix=$out=/build"
         "--remap-path-prefix=$home=/cargo"
         --remap-path-prefix=/usr/lib/rustlib/src/rust=/rust)
+    # Without the places of panics, and without what {:?} says of our own types but their names.
+    flags+=(-Zlocation-detail=none -Zfmt-debug=shallow)
+    # 32-bit ARM has two instruction sets; Rust takes the larger one unless told.
+    [[ $name != armv7 ]] || flags+=(-Ctarget-feature=+thumb-mode)
     # As cargo and the crate cc spell the target in names of variables.
     local lower=${triple//-/_}
     local upper=${lower^^}
@@ -117,17 +121,19 @@ build() {
     else
         flags+=(-Ctarget-feature=-crt-static)
     fi
-    cargo=(env RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc SOURCE_DATE_EPOCH=0
-        "CARGO_TARGET_${upper}_LINKER=$linker" "CARGO_TARGET_${upper}_RUSTFLAGS=${flags[*]}"
+    local joined
+    joined=$(IFS=$'\x1f' && echo "${flags[*]}")
+    local cargo=(env RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc SOURCE_DATE_EPOCH=0
+        "CARGO_ENCODED_RUSTFLAGS=$joined" "CARGO_TARGET_${upper}_LINKER=$linker"
         "CC_$lower=$musl-gcc" "AR_$lower=$gnu-ar" /usr/bin/cargo)
-    local words=(--locked --target "$triple" --target-dir "$out/build"
-        "-Zbuild-std=std,panic_unwind")
+    local words=(--locked --target "$triple" --target-dir "$out/build")
     # Tests shall be built soon rather than be small, and yet not too slow for an emulated machine.
     if [[ $flavour == tests ]]; then
-        words+=(--profile dev --config profile.dev.opt-level=1 --config profile.dev.debug=false
-            --config 'profile.dev.strip="symbols"')
+        words+=("-Zbuild-std=std,panic_unwind" --profile dev --config profile.dev.opt-level=1
+            --config profile.dev.debug=false --config 'profile.dev.strip="symbols"')
     else
-        words+=(--profile router)
+        words+=("-Zbuild-std=std,panic_unwind"
+            "-Zbuild-std-features=panic-unwind,optimize_for_size" --profile router)
     fi
     local from=$out/build/$triple/router to=$out/$name-$flavour
     rm -rf "$to"
@@ -138,7 +144,7 @@ build() {
         # One by one: rustc optimises across crates only for a library of this one type.
         for module in $(modules); do
             "${cargo[@]}" rustc "${words[@]}" --package "srv6pipes-$module" --lib --crate-type cdylib
-            cp "$from/lib$module.so" "$to/"
+            keep "$from/lib$module.so"
         done
     elif [[ $flavour == static ]]; then
         "${cargo[@]}" build "${words[@]}" --package srv6pipes --no-default-features \
@@ -147,7 +153,12 @@ build() {
         build_tests
         return
     fi
-    cp "$from/srv6pipes" "$to/"
+    keep "$from/srv6pipes"
+}
+
+# Without what only debuggers read; rustc leaves a program its symbols here.
+keep() {
+    "$gnu-strip" --strip-all --remove-section=.comment -o "$to/${1##*/}" "$1"
 }
 
 # They do not find the daemon and its modules in their own target folder.
