@@ -110,7 +110,7 @@ build() {
         "--remap-path-prefix=$home=/cargo"
         --remap-path-prefix=/usr/lib/rustlib/src/rust=/rust)
     # Without the places of panics, and without what {:?} says of our own types but their names.
-    flags+=(-Zlocation-detail=none -Zfmt-debug=shallow)
+    [[ $flavour == tests ]] || flags+=(-Zlocation-detail=none -Zfmt-debug=shallow)
     # 32-bit ARM has two instruction sets; Rust takes the larger one unless told.
     [[ $name != armv7 ]] || flags+=(-Ctarget-feature=+thumb-mode)
     # As cargo and the crate cc spell the target in names of variables.
