@@ -20,17 +20,17 @@ cross/build.sh armv7 tests "${tests[@]}"
 work=$(mktemp -d "$target/arm/run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-mkdir -p "$work/root/"{packages,static,tests,bin}
-cp tests/arm/init "$work/root/"
-cp tests/arm/steps.sh "$work/root/steps"
-cp cross/unpack.sh "$work/root/bin/"
-cp "$cross"/armv7-ipk/*.ipk "$work/root/packages/"
-cp "$cross/armv7-static/srv6pipes" "$work/root/static/"
-cp "$cross/armv7-tests/"* "$work/root/tests/"
+mkdir -p "$work/tree/"{packages,static,tests,bin}
+cp tests/arm/init "$work/tree/"
+cp tests/arm/steps.sh "$work/tree/steps"
+cp cross/unpack.sh "$work/tree/bin/"
+cp "$cross"/armv7-ipk/*.ipk "$work/tree/packages/"
+cp "$cross/armv7-static/srv6pipes" "$work/tree/static/"
+cp "$cross/armv7-tests/"* "$work/tree/tests/"
 
 # The kernel unpacks archives one after the other, each padded by cpio to full blocks.
-(cd "$work/root" && find . -mindepth 1 | LC_ALL=C sort |
+(cd "$work/tree" && find . -mindepth 1 | LC_ALL=C sort |
     cpio --quiet --create --format=newc --owner=0:0) |
     cat "$target/arm/base.cpio" - >"$work/initrd"
-rm -r "$work/root"
+rm -r "$work/tree"
 tests/arm/vm.sh "$target/arm/vmlinuz" "$work/initrd"
