@@ -242,6 +242,8 @@ config function
 	option module 'librecord.so'
 	option name 'record'
 	option folder '/var/lib/srv6pipes'
+	# All of the flow may wait: what the disk is too slow for would not be recorded.
+	option queue_bytes '16777216'
 END
     mkdir -m 700 /var/lib/srv6pipes
     does_not_start "without the rights of exec"
