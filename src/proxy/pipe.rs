@@ -328,9 +328,8 @@ impl Pipe {
     }
 
     fn fill(&mut self, source: &mut End, pools: &mut Pools) -> Result<Moved, Failure> {
-        let most = self.copies();
         let slot = &mut self.slots[0];
-        let wanted = WINDOW.saturating_sub(slot.bytes().len()).min(most);
+        let wanted = WINDOW.saturating_sub(slot.bytes().len());
         let chunk = slot.open(&mut pools.chunks);
         let moved = source.read(&mut chunk.room()[..wanted]);
         if let Ok(Moved::Bytes(n)) = moved {

@@ -6,27 +6,18 @@ use crate::sys::end::{End, Moved};
 
 /// Bytes of a direction that are copied first, though no function wants them: below that the
 /// calls that splice takes cost more than the copying (docs/performance.md).
-pub(super) const COPIED: u64 = 8192;
+pub(super) const COPIED: u64 = 65_536;
 
 impl Pipe {
     /// Whether the kernel moves the bytes, or still has some that it began to move.
     pub(super) fn splices(&self) -> bool {
-        let empty = self.slots.iter().all(Slot::is_empty);
-        self.kernel.is_some() || (self.read >= COPIED && empty && self.untouched())
+        self.kernel.is_some()
+            || (self.read >= COPIED && self.can_splice && !self.discarding && self.untouched())
     }
 
-    /// How many bytes are read at most before they can be spliced. Not a buffer full: what comes
-    /// as one large packet would be copied whole.
-    pub(super) fn copies(&self) -> usize {
-        match usize::try_from(COPIED.saturating_sub(self.read)) {
-            Ok(left) if left > 0 && self.untouched() => left,
-            _ => usize::MAX,
-        }
-    }
-
-    /// No function wants the bytes.
+    /// No function wants the bytes, and none of them waits here.
     fn untouched(&self) -> bool {
-        self.can_splice && !self.discarding && self.places.iter().all(|p| p.passes)
+        self.places.iter().all(|p| p.passes) && self.slots.iter().all(Slot::is_empty)
     }
 
     /// `None`: what is left has to be copied.

@@ -8,7 +8,7 @@ use crate::sys::kernel_pipe::KernelPipe;
 fn spliced() -> Bench {
     let passes: Body = Box::new(|_, _, _, _| say(0, 0, Verdict::Pass));
     let mut bench = Bench::new([passes]);
-    let beginning = noise(1024);
+    let beginning = noise(1000);
     let mut arrived = Vec::new();
     while bench.pipe.read < COPIED {
         assert_eq!(offer(&bench.client, &beginning), beginning.len());
@@ -20,7 +20,6 @@ fn spliced() -> Bench {
         (bench.pipe.read, 0)
     );
     assert_eq!(arrived.len() as u64, bench.pipe.read);
-    assert_eq!(bench.pipe.read, COPIED);
     bench
 }
 
@@ -46,7 +45,10 @@ fn bytes_in_the_kernels_pipe_leave_before_the_end() {
     }
     assert!(arrived == sent);
     assert_eq!(bench.pipe.written, bench.pipe.read);
-    assert_eq!(bench.pipe.written, bench.pipe.spliced + COPIED);
+    assert_eq!(
+        bench.pipe.written,
+        bench.pipe.spliced + COPIED.next_multiple_of(1000)
+    );
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn nothing_is_read_while_bytes_are_in_the_kernels_pipe() {
 fn a_direction_that_is_closed_from_the_other_one_delivers_what_is_in_the_pipe() {
     let mut bench = spliced();
     let sent = jam(&mut bench);
-    let spliced = bench.pipe.read - COPIED;
+    let spliced = bench.pipe.read - COPIED.next_multiple_of(1000);
     bench.pipe.close(0, &mut bench.pools);
     let mut arrived = Vec::new();
     while !take(&bench.server, 1000, &mut arrived) {
